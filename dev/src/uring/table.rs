@@ -1,0 +1,236 @@
+//! What an io_uring device has in hand: the requests in the kernel, each in a numbered slot that owns it until it has
+//! ended, and those that wait for a slot.
+//!
+//! Flushes go one at a time. The kernel tells each open file of a lost write once, so of two flushes side by side one
+//! would get the error and the other a success that is not true. Flushes that come while one runs wait for it, and then
+//! share the next: all of them were submitted before it starts.
+
+use std::collections::VecDeque;
+
+use crate::gate::Gate;
+use crate::transfer::{Step, Transfer};
+use crate::{Fault, Operation, Request};
+
+/// Requests in hand. Slots are never more than the ring has entries.
+#[derive(Debug)]
+pub(super) struct Table {
+    slots: Vec<Option<Transfer>>,
+    free: Vec<u32>,
+    /// Slots to be given to the kernel (again), before anything from the backlog.
+    again: Vec<u32>,
+    backlog: VecDeque<Request>,
+    flushes: Flushes,
+}
+
+#[derive(Debug, Default)]
+struct Flushes {
+    is_running: bool,
+    /// Served by the flush that runs, besides the one in the slot.
+    sharing: Vec<Request>,
+    waiting: VecDeque<Request>,
+}
+
+/// A request that has ended, to be delivered when no lock is held.
+#[derive(Debug)]
+pub(super) struct Ended {
+    request: Request,
+    result: Result<(), Fault>,
+}
+
+impl Ended {
+    pub(super) fn deliver(self) {
+        self.request.end(self.result);
+    }
+}
+
+impl Table {
+    pub(super) fn new(slots: u32) -> Self {
+        Self {
+            slots: (0..slots).map(|_| None).collect(),
+            free: (0..slots).rev().collect(),
+            again: Vec::new(),
+            backlog: VecDeque::new(),
+            flushes: Flushes::default(),
+        }
+    }
+
+    /// Takes a request that passed the gate.
+    pub(super) fn accept(&mut self, request: Request) {
+        match request.operation {
+            Operation::Flush => self.flushes.waiting.push_back(request),
+            Operation::Read | Operation::Write => self.backlog.push_back(request),
+        }
+    }
+
+    /// The next slot to give to the kernel, if one can be.
+    pub(super) fn next(&mut self) -> Option<(u32, &Transfer)> {
+        let slot = match self.again.pop() {
+            Some(slot) => slot,
+            None => self.fill_slot()?,
+        };
+        Some((slot, self.slots[slot as usize].as_ref().expect("a slot to be started holds a request")))
+    }
+
+    /// The kernel has answered for `slot`: a count of bytes, or a negated error number. What ended with this is put on
+    /// `ended`.
+    pub(super) fn answered(&mut self, slot: u32, answer: i32, gate: &Gate, ended: &mut Vec<Ended>) {
+        let transfer =
+            self.slots[slot as usize].as_mut().expect("the kernel answers for what it was given, once");
+        let step = match usize::try_from(answer) {
+            Ok(bytes) => transfer.moved_on(bytes, gate.align()),
+            Err(_) => transfer.failed(-answer, is_passing(-answer)),
+        };
+        match step {
+            Step::Again => self.again.push(slot),
+            Step::Ended(result) => self.end(slot, result, gate, ended),
+        }
+    }
+
+    /// Requests in hand, in slots and waiting: for an error report.
+    pub(super) fn len(&self) -> usize {
+        let in_slots = self.slots.len() - self.free.len();
+        in_slots + self.backlog.len() + self.flushes.sharing.len() + self.flushes.waiting.len()
+    }
+
+    fn fill_slot(&mut self) -> Option<u32> {
+        let slot = *self.free.last()?;
+        let request = self.next_flush().or_else(|| self.backlog.pop_front())?;
+        self.free.pop();
+        self.slots[slot as usize] = Some(Transfer::new(request));
+        Some(slot)
+    }
+
+    fn next_flush(&mut self) -> Option<Request> {
+        if self.flushes.is_running {
+            return None;
+        }
+        let lead = self.flushes.waiting.pop_front()?;
+        self.flushes.is_running = true;
+        self.flushes.sharing.extend(self.flushes.waiting.drain(..));
+        Some(lead)
+    }
+
+    fn end(&mut self, slot: u32, result: Result<(), Fault>, gate: &Gate, ended: &mut Vec<Ended>) {
+        let transfer = self.slots[slot as usize].take().expect("it was there a moment ago");
+        self.free.push(slot);
+        let is_flush = transfer.request.operation == Operation::Flush;
+        ended.push(Ended { request: transfer.request, result });
+        if is_flush {
+            self.end_flush(result, gate, ended);
+        }
+    }
+
+    fn end_flush(&mut self, result: Result<(), Fault>, gate: &Gate, ended: &mut Vec<Ended>) {
+        self.flushes.is_running = false;
+        ended.extend(self.flushes.sharing.drain(..).map(|request| Ended { request, result }));
+        if gate.flushed(result).is_err() {
+            let too_late = self.flushes.waiting.drain(..);
+            ended.extend(too_late.map(|request| Ended { request, result: Err(Fault::FlushFailed) }));
+        }
+    }
+}
+
+/// Whether asking again may help.
+fn is_passing(number: i32) -> bool {
+    use rustix::io::Errno;
+    [Errno::INTR, Errno::AGAIN, Errno::CANCELED].contains(&Errno::from_raw_os_error(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tidelock_format::DeviceRange;
+
+    use super::*;
+    use crate::{Completer, Completion};
+
+    #[derive(Default)]
+    struct Log(Mutex<Vec<(u64, Option<Fault>)>>);
+
+    impl Completer for Log {
+        fn complete(&self, completion: Completion) {
+            let fault = completion.result.err().map(|error| error.fault);
+            self.0.lock().unwrap().push((completion.tag, fault));
+        }
+    }
+
+    /// Flushes with the tags 0 to 4 came in this order: 0, then while it runs 1 and 2.
+    struct Scene {
+        table: Table,
+        gate: Gate,
+        log: Arc<Log>,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let mut scene =
+                Self { table: Table::new(4), gate: Gate::new(1 << 20, 512, false), log: Arc::default() };
+            scene.flush(0);
+            assert!(scene.next_slot().is_some());
+            scene.flush(1);
+            scene.flush(2);
+            assert_eq!(scene.next_slot(), None, "a second flush waits for the first");
+            scene
+        }
+
+        fn flush(&mut self, tag: u64) {
+            let range = DeviceRange::new(0, 0).unwrap();
+            let completer = self.log.clone();
+            self.table.accept(Request { operation: Operation::Flush, range, buffer: None, tag, completer });
+        }
+
+        fn next_slot(&mut self) -> Option<u32> {
+            self.table.next().map(|(slot, _)| slot)
+        }
+
+        fn answer(&mut self, slot: u32, answer: i32) -> Vec<(u64, Option<Fault>)> {
+            let mut ended = Vec::new();
+            self.table.answered(slot, answer, &self.gate, &mut ended);
+            ended.into_iter().for_each(Ended::deliver);
+            std::mem::take(&mut self.log.0.lock().unwrap())
+        }
+    }
+
+    const EIO: i32 = 5;
+    const ECANCELED: i32 = 125;
+
+    #[test]
+    fn flushes_that_come_while_one_runs_share_the_next() {
+        let mut scene = Scene::new();
+        assert_eq!(scene.answer(0, 0), [(0, None)]);
+        let slot = scene.next_slot().unwrap();
+        scene.flush(3);
+        assert_eq!(scene.next_slot(), None);
+        assert_eq!(scene.answer(slot, 0), [(1, None), (2, None)]);
+        let slot = scene.next_slot().unwrap();
+        assert_eq!(scene.answer(slot, 0), [(3, None)]);
+        assert_eq!(scene.table.len(), 0);
+    }
+
+    #[test]
+    fn after_a_failed_flush_those_that_waited_fail_too() {
+        let mut scene = Scene::new();
+        let failed = Some(Fault::FlushFailed);
+        assert_eq!(scene.answer(0, -EIO), [(0, Some(Fault::Os(EIO))), (1, failed), (2, failed)]);
+        assert_eq!(scene.gate.check_sound(), Err(Fault::FlushFailed));
+        assert_eq!((scene.next_slot(), scene.table.len()), (None, 0));
+    }
+
+    #[test]
+    fn all_who_share_a_failed_flush_are_told() {
+        let mut scene = Scene::new();
+        scene.answer(0, 0);
+        let slot = scene.next_slot().unwrap();
+        let failed = Some(Fault::Os(EIO));
+        assert_eq!(scene.answer(slot, -EIO), [(1, failed), (2, failed)]);
+    }
+
+    #[test]
+    fn a_cancelled_request_keeps_its_slot_and_goes_again() {
+        let mut scene = Scene::new();
+        assert_eq!(scene.answer(0, -ECANCELED), []);
+        assert_eq!(scene.next_slot(), Some(0));
+        assert_eq!(scene.answer(0, 0), [(0, None)]);
+    }
+}
