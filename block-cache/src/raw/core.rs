@@ -1,0 +1,669 @@
+//! Frames, index, policy and pool together: find, claim, replace, evict.
+//!
+//! - **B1** At most one frame that lookups can find holds a given block: entries of one block are changed under its home's
+//!   latch, and an insertion that finds another takes that one instead.
+//! - **B4** Dirty blocks and blocks under I/O are pinned; eviction takes a frame only at zero pins.
+//! - **B5** Presence is turned off once; see `state`. Whoever turns it off takes the entry out of the index *before* giving
+//!   up its own pin (or, having evicted, before handing the frame to the pool). So when a frame is retired its entry is
+//!   gone, and when it is reused no lookup can come across it (E1).
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::ptr::{self, NonNull};
+use tidelock_sync::unmodelled::Ordering as PlainOrdering;
+
+use ahash::RandomState;
+use tidelock_format::{BlockNo, BlockRef, BlockSize, Magic, Seq};
+use tidelock_sync::atomic::{AtomicBool, Ordering};
+use tidelock_sync::{Mutex, MutexGuard, barrier, thread};
+
+use super::epoch::{Domain, Guard};
+use super::evict::Walked;
+use super::frame::{FrameHeader, FrameNo, Frames};
+use super::index::Index;
+use super::lock;
+use super::pin::{Pin, PinSlot};
+use super::policy::{Part, Policy};
+use super::pool::{Pool, Stash};
+use super::prefetch;
+use super::state::{Orphaned, Phase, Retired, Unpinned, Word};
+use super::table::{AtHome, Hash};
+use crate::budget::Charge;
+use crate::counters::Counters;
+
+/// Rounds in which a frame must be found: in each one a batch is evicted or the processor is given to whoever holds up
+/// the grace period.
+const ROUNDS: usize = if cfg!(any(tidelock_loom, tidelock_shuttle)) { 4 } else { 2000 };
+
+/// Lets others run. On a busy machine whoever holds up the grace period may have lost its processor in the middle of a
+/// lookup, and yielding is not enough to give it one: later rounds sleep, for a fifth of a second in all.
+fn give_way(round: usize) {
+    #[cfg(not(any(tidelock_loom, tidelock_shuttle)))]
+    if round > ROUNDS / 20 {
+        return std::thread::sleep(std::time::Duration::from_micros(100));
+    }
+    let _ = round;
+    thread::yield_now();
+}
+
+/// What the sweep over a cache that was abandoned counts for, next to the frames that it finds held.
+const SWEEP: usize = if cfg!(tidelock_weaken = "sweep_uncounted") { 0 } else { 1 };
+
+/// Windows of frames in limbo beyond which eviction does not go on ahead of need, and beyond which it does not go on at all.
+const LIMBO_WINDOWS_AHEAD: usize = 2;
+const LIMBO_WINDOWS_MAX: usize = 8;
+
+/// Who wants a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A block to be read.
+    Read,
+    /// A block to be dirtied: may use the reserve.
+    Write,
+}
+
+/// No frame could be had: all are pinned, dirty, or held up by a guard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoFrame;
+
+/// A reader's claim to be the one who fills a block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Claim {
+    /// The caller fills this frame. It holds two pins: the reader's and the fill's.
+    Fill(FrameNo),
+    /// Somebody else was first. The caller holds one pin.
+    Join(FrameNo),
+}
+
+/// What keeps the memory of a closed cache while blocks of it are still held. Given out with the last of them; whoever gets
+/// it drops it when it does not touch the cache any more.
+pub(crate) type KeepAlive = std::sync::Arc<dyn Any + Send + Sync>;
+
+/// What a reserved core is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) size: BlockSize,
+    /// Frames for blocks.
+    pub(crate) capacity: usize,
+    /// Frames that the capacity may be raised to.
+    pub(crate) capacity_max: usize,
+    /// Frames for writers alone, on top.
+    pub(crate) reserve: usize,
+    /// Blocks that the index has room for to start with.
+    pub(crate) expected: usize,
+}
+
+/// What is still held of a cache whose last handle is gone.
+#[derive(Default)]
+struct Orphans {
+    /// Frames with counted pins, and slotted pins.
+    left: usize,
+    /// The addresses of the slots that count.
+    slots: HashSet<usize>,
+    keep_alive: Option<KeepAlive>,
+}
+
+impl std::fmt::Debug for Orphans {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} orphans", self.left)
+    }
+}
+
+/// The cache without its devices: everything that happens in memory.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) frames: Frames,
+    pub(crate) index: Index,
+    pub(crate) domain: Domain,
+    pub(crate) policy: Policy,
+    pub(crate) pool: Pool,
+    pub(crate) counters: Counters,
+    /// The account with a shared budget.
+    pub(crate) charge: Charge,
+    hasher: RandomState,
+    is_abandoned: AtomicBool,
+    orphans: Mutex<Orphans>,
+}
+
+impl Core {
+    pub(crate) fn new(plan: Plan, hasher: RandomState, charge: Charge) -> io::Result<Self> {
+        let total = plan.capacity_max + plan.reserve;
+        Ok(Self {
+            frames: Frames::reserve(total, plan.size)?,
+            index: Index::new(plan.expected)?,
+            domain: Domain::new(),
+            policy: Policy::new(total, plan.capacity_max, plan.capacity)?,
+            pool: Pool::new(plan.capacity, plan.reserve),
+            counters: Counters::default(),
+            charge,
+            hasher,
+            is_abandoned: AtomicBool::new(false),
+            orphans: Mutex::default(),
+        })
+    }
+
+    #[inline(always)]
+    pub(crate) fn hash(&self, blkno: BlockNo) -> Hash {
+        Hash(self.hasher.hash_one(blkno.0))
+    }
+
+    #[inline(always)]
+    pub(crate) fn header(&self, frame: FrameNo) -> &FrameHeader {
+        self.frames.header(frame)
+    }
+
+    pub(crate) fn hash_of(&self, frame: FrameNo) -> Hash {
+        self.hash(self.header(frame).blkno())
+    }
+
+    // --- finding -----------------------------------------------------------------------------------------------------
+
+    /// The frame that holds exactly this image, verified. Writes nothing but a mark of use, and that only if it changes.
+    /// `hash` is the hash of the block's number.
+    #[inline(always)]
+    pub(crate) fn find_image(
+        &self,
+        guard: &Guard<'_>,
+        hash: Hash,
+        wanted: BlockRef,
+        magic: Magic,
+    ) -> Option<FrameNo> {
+        match self.index.find_at_home(hash, |frame| self.accept_image(frame, wanted, magic)) {
+            AtHome::Found(frame) => Some(frame),
+            AtHome::Absent => None,
+            AtHome::Overflowed | AtHome::Moved => self.find_image_further(guard, hash, wanted, magic),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_image_further(
+        &self,
+        _guard: &Guard<'_>,
+        hash: Hash,
+        wanted: BlockRef,
+        magic: Magic,
+    ) -> Option<FrameNo> {
+        self.index.find(hash, |frame| self.accept_image(frame, wanted, magic))
+    }
+
+    /// Whether `frame` holds this image, verified. The caller holds a guard.
+    #[inline(always)]
+    fn accept_image(&self, frame: FrameNo, wanted: BlockRef, magic: Magic) -> Option<FrameNo> {
+        let header = self.header(frame);
+        // F2: stable under the guard. F3: the phase is looked at first.
+        if !(header.state.load().is_readable() && header.is_image(wanted, magic)) {
+            return None;
+        }
+        header.warm();
+        Some(frame)
+    }
+
+    /// Pins the frame that holds exactly this image, verified.
+    #[inline(always)]
+    pub(crate) fn pin_image(
+        &self,
+        guard: &Guard<'_>,
+        wanted: BlockRef,
+        magic: Magic,
+    ) -> Option<(FrameNo, Pin)> {
+        let frame = self.find_image(guard, self.hash(wanted.blkno), wanted, magic)?;
+        match guard.slot().free_pin() {
+            Some(slot) => {
+                // E2: under the guard that saw the frame present.
+                slot.hold(frame);
+                Some((frame, Pin::Slotted(NonNull::from(slot))))
+            }
+            None => self.pin_counted(frame),
+        }
+    }
+
+    /// A counted pin for the frame of a readable image, found under a guard; none if it was hidden meanwhile.
+    #[cold]
+    fn pin_counted(&self, frame: FrameNo) -> Option<(FrameNo, Pin)> {
+        if self.header(frame).state.pin().is_readable() {
+            return Some((frame, Pin::Counted));
+        }
+        self.unpin_in_vain(frame);
+        None
+    }
+
+    /// Gives back a pin on behalf of a caller who keeps the cache itself alive.
+    #[cold]
+    pub(crate) fn unpin_in_vain(&self, frame: FrameNo) {
+        self.counters.resurrect_refused.count();
+        self.let_go(frame);
+    }
+
+    /// As above, for a pin that was of use.
+    pub(crate) fn let_go(&self, frame: FrameNo) {
+        drop(self.unpin(frame));
+    }
+
+    /// Pins whatever frame holds this block now, in whatever phase.
+    pub(crate) fn pin_block(&self, blkno: BlockNo) -> Option<FrameNo> {
+        let _guard = self.domain.guard();
+        self.index.find(self.hash(blkno), |frame| self.try_pin(frame, blkno))
+    }
+
+    /// Pins `frame` if lookups can find `blkno` in it.
+    fn try_pin(&self, frame: FrameNo, blkno: BlockNo) -> Option<FrameNo> {
+        let header = self.header(frame);
+        // F2: stable under the caller's guard.
+        if header.blkno() != blkno {
+            return None;
+        }
+        if header.state.pin().is_present() {
+            return Some(frame);
+        }
+        self.unpin_in_vain(frame);
+        None
+    }
+
+    /// Fetches ahead of lookups what they will touch first.
+    #[inline(always)]
+    pub(crate) fn prefetch_bucket(&self, hash: Hash) {
+        self.index.prefetch(hash);
+    }
+
+    /// Fetches ahead the header that a lookup of `hash` will probably look at.
+    #[inline(always)]
+    pub(crate) fn prefetch_header(&self, hash: Hash) {
+        if let Some(frame) = self.index.candidate(hash) {
+            prefetch::read(self.header(frame));
+        }
+    }
+
+    // --- giving pins back ------------------------------------------------------------------------------------------
+
+    /// Gives a pin back. The last pin of a hidden frame sends the frame to the pool.
+    #[inline(always)]
+    pub(crate) fn unpin(&self, frame: FrameNo) -> Option<KeepAlive> {
+        match self.header(frame).state.unpin() {
+            Unpinned::Held => None,
+            Unpinned::LastOfHidden => self.retire(frame),
+        }
+    }
+
+    /// Gives a block's pin back, which may be all that keeps this core alive (B8). Others may retire the frame, abandon the
+    /// cache and free it as soon as the pin is gone, but not before this call has ended.
+    #[inline(always)]
+    pub(crate) fn let_go_and_leave(&self, frame: FrameNo, pin: Pin) -> Option<KeepAlive> {
+        let Some(slot) = pin.slot() else {
+            let leaving = self.domain.leave();
+            let keep_alive = self.unpin(frame);
+            drop(leaving);
+            return keep_alive;
+        };
+        slot.leave();
+        let keep_alive = self.after_release(slot);
+        slot.vacate();
+        keep_alive
+    }
+
+    /// Retires a hidden frame whose last pin was given back.
+    #[cold]
+    pub(crate) fn retire(&self, frame: FrameNo) -> Option<KeepAlive> {
+        match self.header(frame).state.retire() {
+            Retired::Not => None,
+            Retired::Mine => {
+                self.policy.forget(frame);
+                let mut stash = self.pool.stash();
+                stash.retire(frame);
+                self.seal_if_full(&mut stash);
+                None
+            }
+            Retired::MineOrphan => self.count_orphan_out(),
+        }
+    }
+
+    fn seal_if_full(&self, stash: &mut Stash) {
+        if stash.outgoing() >= self.pool.batch() {
+            self.pool.seal(stash, &self.domain, &self.counters, false);
+            self.index.collect(&self.domain);
+        }
+    }
+
+    // --- inserting -------------------------------------------------------------------------------------------------
+
+    /// A frame for a block: owned by the caller, in no table, in phase `Free`.
+    pub(crate) fn take_frame(&self, purpose: Purpose) -> Result<FrameNo, NoFrame> {
+        let mut stash = self.pool.stash();
+        for round in 0..ROUNDS {
+            if let Some(frame) = stash.pop() {
+                self.evict_ahead(&mut stash);
+                return Ok(frame);
+            }
+            if self.pool.refill(&mut stash, self) {
+                continue;
+            }
+            let batch = self.pool.batch();
+            // Who has less than its share of a budget that is used up asks for more before it evicts its own. Once: the
+            // room that was made may be somebody else's by now.
+            if round == 0 && self.is_held_down() {
+                drop(stash);
+                let has_room = self.charge.make_room(batch);
+                stash = self.pool.stash();
+                if has_room {
+                    continue;
+                }
+            }
+            stash.look_at_pins(&self.domain);
+            // Evicting more does not help whoever waits for a guard to end, and would empty the cache into limbo.
+            let is_backed_up = self.pool.limbo.len() >= self.limbo_max(LIMBO_WINDOWS_MAX);
+            let walked = if is_backed_up { Walked::default() } else { self.evict(&mut stash, 2 * batch) };
+            self.pool.seal(&mut stash, &self.domain, &self.counters, true);
+            self.index.collect(&self.domain);
+            if walked.freed > 0 || self.pool.steal(&mut stash) {
+                continue;
+            }
+            if purpose == Purpose::Write
+                && let Some(frame) = self.pool.take_reserved()
+            {
+                self.counters.reserve_used.count();
+                return Ok(frame);
+            }
+            if self.pool.limbo.len() + self.pool.lingering() == 0 && round > self.frames.count() / 64 {
+                break;
+            }
+            // Another cache has the budget, somebody's guard holds up a grace period, or a pin was in the way for a moment.
+            drop(stash);
+            if !self.charge.make_room(batch) {
+                give_way(round);
+            }
+            stash = self.pool.stash();
+        }
+        self.counters.no_frame.count();
+        Err(NoFrame)
+    }
+
+    /// Whether it is the budget, and not the capacity, that keeps more frames from coming into circulation.
+    fn is_held_down(&self) -> bool {
+        self.charge.is_exhausted() && self.pool.issued() < self.pool.limit()
+    }
+
+    /// Once everything the capacity allows is in circulation, each frame taken is paid for by one evicted, so that the
+    /// price of eviction is spread evenly; after the capacity was cut, by two.
+    fn evict_ahead(&self, stash: &mut Stash) {
+        let (issued, limit) = (self.pool.issued(), self.pool.limit());
+        // What is in limbo was paid for already. Without this a backlog, once somebody's guard has made one, would stay.
+        if issued < limit || self.pool.limbo.len() >= self.limbo_max(LIMBO_WINDOWS_AHEAD) {
+            return;
+        }
+        self.evict(stash, if issued > limit { 2 } else { 1 });
+        self.seal_if_full(stash);
+    }
+
+    /// Frames that hold no block on probation or in main although the capacity is used up: on their way through limbo and
+    /// the stashes, or dirty. And two batches more, for what comes and goes.
+    fn slack(&self) -> usize {
+        let margin = 2 * self.pool.batch();
+        let issued = self.pool.issued();
+        if issued < self.pool.limit() {
+            return margin;
+        }
+        let resident = self.policy.len(Part::Probation) + self.policy.len(Part::Main);
+        margin + issued.saturating_sub(self.pool.reserve_target() + resident)
+    }
+
+    /// Frames in limbo that are `windows` of them, and as many batches more.
+    fn limbo_max(&self, windows: usize) -> usize {
+        windows * (self.pool.limbo.window() + self.pool.batch())
+    }
+
+    /// Gives back a frame that was taken and not used.
+    pub(crate) fn give_back(&self, frame: FrameNo) {
+        self.header(frame).state.free();
+        self.pool.stash().push(frame);
+    }
+
+    /// Enters an owned frame as the holder of `blkno`, in the state `word`; or gives it back, if lookups can find that
+    /// block in another frame, which is then pinned for the caller.
+    fn enter(&self, frame: FrameNo, blkno: BlockNo, word: Word) -> Result<(), FrameNo> {
+        let header = self.header(frame);
+        let hash = self.hash(blkno);
+        self.policy.prefetch(hash);
+        let guard = self.domain.guard();
+        // T4: before the frame is named.
+        self.index.make_way(&self.domain, hash, |frame| self.hash_of(frame));
+        header.set_blkno(blkno);
+        header.state.claim(word);
+        // V1: in the policy's books before lookups can find it, so that whoever retires it finds it there.
+        self.policy.admit(frame, header, hash, self.slack());
+        let entered = self.index.insert(
+            &self.domain,
+            hash,
+            frame,
+            |frame| self.hash_of(frame),
+            |other| self.try_pin(other, blkno),
+        );
+        drop(guard);
+        if let Err(theirs) = entered {
+            self.policy.forget(frame);
+            self.give_back(frame);
+            self.counters.duplicate_insert_lost.count();
+            return Err(theirs);
+        }
+        Ok(())
+    }
+
+    /// Claims the right to fill `blkno`, or joins whoever has it.
+    pub(crate) fn claim(&self, blkno: BlockNo) -> Result<Claim, NoFrame> {
+        if let Some(frame) = self.pin_block(blkno) {
+            return Ok(Claim::Join(frame));
+        }
+        let frame = self.take_frame(Purpose::Read)?;
+        // Two pins: the reader's and the fill's.
+        let pins = if cfg!(tidelock_weaken = "fill_unpinned") { 1 } else { 2 };
+        Ok(match self.enter(frame, blkno, Word::present(Phase::Filling, pins)) {
+            Ok(()) => Claim::Fill(frame),
+            Err(theirs) => Claim::Join(theirs),
+        })
+    }
+
+    /// Enters an image that is there already and known to be good. The frame comes back pinned once.
+    ///
+    /// # Errors
+    /// The frame that was there first, pinned once.
+    pub(crate) fn enter_image(&self, frame: FrameNo, image: BlockRef, magic: Magic) -> Result<(), FrameNo> {
+        self.header(frame).set_image(image.seq, magic);
+        self.enter(frame, image.blkno, Word::present(Phase::Clean, 1))
+    }
+
+    /// Enters an owned frame as the dirty image of `image.blkno` with one pin, its writer's, in place of whatever copy is
+    /// cached. Readers of that copy keep it.
+    ///
+    /// # Errors
+    /// The frame comes back to the caller when that block is dirty already.
+    pub(crate) fn enter_dirty(&self, frame: FrameNo, image: BlockRef, magic: Magic) -> Result<(), FrameNo> {
+        let header = self.header(frame);
+        let hash = self.hash(image.blkno);
+        let guard = self.domain.guard();
+        // T4: before the frame is named.
+        self.index.make_way(&self.domain, hash, |frame| self.hash_of(frame));
+        header.set_blkno(image.blkno);
+        header.set_image(image.seq, magic);
+        // B3: header complete and dirty before lookups can find it.
+        header.state.claim(Word::present(Phase::Dirty, 1));
+        let displaced = RefCell::new(Vec::new());
+        let entered = self.index.replace(
+            &self.domain,
+            hash,
+            frame,
+            |frame| self.hash_of(frame),
+            |other| {
+                let Some(pinned) = self.try_pin(other, image.blkno) else { return Ok(false) };
+                let state = &self.header(pinned).state;
+                if state.load().phase() == Phase::Dirty && !cfg!(tidelock_weaken = "replace_blindly") {
+                    return Err(pinned);
+                }
+                displaced.borrow_mut().push(pinned);
+                Ok(state.hide())
+            },
+        );
+        drop(guard);
+        // B5: their entries are out of the index by now.
+        displaced.into_inner().into_iter().for_each(|old| self.let_go(old));
+        if let Err(dirty) = entered {
+            self.let_go(dirty);
+            header.state.free();
+            return Err(frame);
+        }
+        Ok(())
+    }
+
+    // --- removing --------------------------------------------------------------------------------------------------
+
+    /// Turns presence off for a frame that the caller has pinned, and takes it out of the index. Tells whether this call
+    /// did it. The caller's pin still has to be given back.
+    pub(crate) fn remove(&self, frame: FrameNo) -> bool {
+        if !self.header(frame).state.hide() {
+            self.counters.remove_lost.count();
+            return false;
+        }
+        let _guard = self.domain.guard();
+        let removed = self.index.remove(self.hash_of(frame), frame);
+        debug_assert!(removed, "B5: whoever turned presence off finds the entry");
+        true
+    }
+
+    /// Evicts up to `count` frames and takes their memory out of circulation. Bounded by the policy's visits.
+    pub(crate) fn shrink(&self, count: usize) -> (Walked, usize) {
+        let mut stash = self.pool.stash();
+        // What is idle already goes first.
+        let mut withdrawn = self.pool.withdraw_all(&mut stash, self, count);
+        stash.look_at_pins(&self.domain);
+        let walked = self.evict(&mut stash, count - withdrawn);
+        self.pool.seal(&mut stash, &self.domain, &self.counters, true);
+        self.index.collect(&self.domain);
+        withdrawn += self.pool.withdraw_all(&mut stash, self, count - withdrawn);
+        (walked, withdrawn)
+    }
+
+    // --- closing ---------------------------------------------------------------------------------------------------
+
+    /// Takes every block out of sight. No claim succeeds any more when this is called.
+    pub(crate) fn hide_all(&self) {
+        for index in 0..self.pool.used() {
+            let frame = self.frames.number(index);
+            // B5: as every other removal, so that a frame that is used again after this stands nowhere.
+            if self.header(frame).state.pin_present() {
+                if self.is_entered(frame) {
+                    self.remove(frame);
+                }
+                self.let_go(frame);
+            }
+        }
+    }
+
+    /// Whether lookups can find `frame`, which the caller has pinned. If not, somebody is about to enter it, who sees then
+    /// that the cache was closed, or has taken it out already.
+    fn is_entered(&self, frame: FrameNo) -> bool {
+        let _guard = self.domain.guard();
+        self.index.find(self.hash_of(frame), |other| (other == frame).then_some(())).is_some()
+    }
+
+    /// Every frame that somebody holds, and how many references there are to it. What others do meanwhile may be missed.
+    pub(crate) fn held(&self) -> Vec<(FrameNo, u64)> {
+        let mut slotted = HashMap::<FrameNo, u64>::new();
+        self.domain.held_pins().for_each(|(_, frame)| *slotted.entry(frame).or_default() += 1);
+        let frames = (0..self.pool.used()).map(|index| self.frames.number(index));
+        frames
+            .map(|frame| {
+                let counted = self.header(frame).state.load().pins();
+                (frame, counted + slotted.get(&frame).copied().unwrap_or(0))
+            })
+            .filter(|(_, references)| *references > 0)
+            .collect()
+    }
+
+    /// The last handle is gone, so nobody looks anything up any more: keeps `keep_alive` until the last frame that is still
+    /// held is let go.
+    pub(crate) fn abandon(&self, keep_alive: KeepAlive) {
+        // E2 for slots: a slotted pin is given back by a plain store. Either its holder sees that the cache was abandoned
+        // (a light barrier after that store), or the look at the slots below sees the store (a heavy one before it).
+        // SeqCst: cold.
+        self.is_abandoned.store(true, Ordering::SeqCst);
+        barrier::heavy();
+        let mut orphans = self.orphans();
+        orphans.keep_alive = Some(keep_alive);
+        orphans.slots = self.domain.held_pins().map(|(slot, _)| ptr::from_ref(slot) as usize).collect();
+        // One more until the sweep is over, so that the count does not run out too early.
+        let slotted = if cfg!(tidelock_weaken = "slots_uncounted") { 0 } else { orphans.slots.len() };
+        orphans.left = slotted + SWEEP;
+        drop(orphans);
+        for index in 0..self.pool.used() {
+            // Counted before it is marked, for the same reason.
+            self.orphans().left += 1;
+            match self.header(self.frames.number(index)).state.orphan() {
+                Orphaned::Held(_) => {}
+                Orphaned::Empty => drop(self.count_orphan_out()),
+            }
+        }
+        if SWEEP > 0 {
+            drop(self.count_orphan_out());
+        }
+    }
+
+    /// A slotted pin was given back. What an abandoned cache has to do then.
+    #[inline(always)]
+    pub(crate) fn after_release(&self, slot: &PinSlot) -> Option<KeepAlive> {
+        barrier::light();
+        // Relaxed: ordered by the barriers, see abandon().
+        if self.is_abandoned.load(Ordering::Relaxed) { self.release_orphan(slot) } else { None }
+    }
+
+    #[cold]
+    fn release_orphan(&self, slot: &PinSlot) -> Option<KeepAlive> {
+        let was_counted = self.orphans().slots.remove(&(ptr::from_ref(slot) as usize));
+        if was_counted { self.count_orphan_out() } else { None }
+    }
+
+    fn orphans(&self) -> MutexGuard<'_, Orphans> {
+        lock(&self.orphans)
+    }
+
+    /// One orphan less. With the last one goes what kept the memory.
+    fn count_orphan_out(&self) -> Option<KeepAlive> {
+        let mut orphans = self.orphans();
+        orphans.left -= 1;
+        if orphans.left == 0 { orphans.keep_alive.take() } else { None }
+    }
+
+    /// Lookups that found their block and lookups that did not, over all threads.
+    pub(crate) fn lookups(&self) -> (u64, u64) {
+        self.domain.slots().fold((0, 0), |(hits, misses), slot| {
+            // Relaxed: statistics.
+            (hits + slot.hits.load(PlainOrdering::Relaxed), misses + slot.misses.load(PlainOrdering::Relaxed))
+        })
+    }
+
+    /// The dirty block in `frame`, whose writer the caller is, was written: it is a clean block like any other now.
+    pub(crate) fn settle_written(&self, frame: FrameNo) {
+        let header = self.header(frame);
+        self.policy.admit(frame, header, self.hash_of(frame), self.slack());
+        header.state.advance(Phase::Dirty, Phase::Clean);
+        self.let_go(frame);
+    }
+
+    /// Changes how many blocks may be cached. Raising takes effect at once, lowering as blocks are evicted.
+    pub(crate) fn set_capacity(&self, frames: usize) {
+        self.pool.set_capacity(frames);
+        self.policy.set_capacity(frames);
+    }
+
+    /// The image tagged `seq`, made known as good: what a reader does who has verified a loaded frame that it pinned.
+    pub(crate) fn confirm(&self, frame: FrameNo, seq: Seq, magic: Magic) {
+        let header = self.header(frame);
+        header.set_image(seq, magic);
+        header.state.exchange_phase(Phase::Loaded, Phase::Clean);
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.domain.wait_for_leavers();
+    }
+}

@@ -1,0 +1,110 @@
+//! Evicting: the policy's hands, and what they do to the frames they meet.
+
+use tidelock_sync::unmodelled::Ordering;
+
+use super::core::Core;
+use super::frame::FrameNo;
+use super::policy::{LOOKS_MAX, PROMOTION_HEAT, Part, WARM_LOOKS_MAX};
+use super::pool::Stash;
+use super::state::Evicted;
+
+/// Pinned blocks met on probation after which this eviction looks in main.
+const PINNED_ON_PROBATION_MAX: usize = 8;
+
+/// What walking came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Walked {
+    /// Blocks evicted.
+    pub(crate) freed: usize,
+    /// Frames looked at.
+    pub(crate) visited: usize,
+    /// Blocks that were in use and stay.
+    pub(crate) rotated: usize,
+    /// Frames that could not be had: pinned, dirty, under I/O.
+    pub(crate) pinned: usize,
+}
+
+impl std::ops::AddAssign for Walked {
+    fn add_assign(&mut self, more: Self) {
+        self.freed += more.freed;
+        self.visited += more.visited;
+        self.rotated += more.rotated;
+        self.pinned += more.pinned;
+    }
+}
+
+impl Core {
+    /// Evicts up to `want` blocks into `stash`. Gives up at the first that could not be had within [`LOOKS_MAX`] looks, so
+    /// the work is bounded by `want * LOOKS_MAX`.
+    pub(crate) fn evict(&self, stash: &mut Stash, want: usize) -> Walked {
+        let mut walked = Walked::default();
+        let guard = self.domain.guard();
+        for _ in 0..want {
+            let Some(frame) = self.evict_one(stash, &mut walked) else { break };
+            stash.retire(frame);
+            walked.freed += 1;
+        }
+        drop(guard);
+        stash.count_walk(walked);
+        walked
+    }
+
+    fn evict_one(&self, stash: &mut Stash, walked: &mut Walked) -> Option<FrameNo> {
+        let mut coldest: Option<(u8, FrameNo)> = None;
+        let (mut warm_looks, mut pinned_looks, mut promoted) = (0, 0, false);
+        for _ in 0..LOOKS_MAX {
+            let part = self.policy.part_to_walk(promoted || pinned_looks >= PINNED_ON_PROBATION_MAX);
+            let frame = self.policy.next(part, &self.frames)?;
+            walked.visited += 1;
+            let header = self.header(frame);
+            // Relaxed, here and below: V2, a hint.
+            let heat = header.heat.load(Ordering::Relaxed);
+            let keep_from = if part == Part::Probation { PROMOTION_HEAT } else { 1 };
+            if heat < keep_from {
+                if self.try_evict(stash, frame, part) {
+                    return Some(frame);
+                }
+                walked.pinned += 1;
+                pinned_looks += 1;
+                continue;
+            }
+            walked.rotated += 1;
+            if part == Part::Probation {
+                self.policy.promote(frame, header);
+                promoted = true;
+                continue;
+            }
+            header.heat.store(heat - 1, Ordering::Relaxed);
+            if coldest.is_none_or(|(least, _)| heat < least) {
+                coldest = Some((heat, frame));
+            }
+            warm_looks += 1;
+            if warm_looks == WARM_LOOKS_MAX {
+                break;
+            }
+        }
+        let (_, frame) = coldest?;
+        self.try_evict(stash, frame, Part::Main).then_some(frame)
+    }
+
+    /// Evicts the block in `frame`, if nobody holds it. The frame is the caller's then.
+    ///
+    /// B4 for slotted pins: those of this thread are looked at now, those of others were a batch ago; what is missed
+    /// lingers (E3).
+    fn try_evict(&self, stash: &mut Stash, frame: FrameNo, part: Part) -> bool {
+        if stash.is_pinned(frame) || self.domain.slot().held_pins().any(|(_, held)| held == frame) {
+            return false;
+        }
+        match self.header(frame).state.evict() {
+            Evicted::Pinned | Evicted::NotResident => false,
+            Evicted::Mine => {
+                let hash = self.hash_of(frame);
+                self.policy.prefetch(hash);
+                let removed = self.index.remove(hash, frame);
+                debug_assert!(removed, "B5: whoever evicted a block finds its entry");
+                self.policy.evicted(frame, hash, part, &mut stash.tally);
+                true
+            }
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Frames: the memory that blocks are cached in, and a 64-byte header for each.
+//!
+//! Headers and images are two arrays indexed by the same [`FrameNo`]. A header has a cache line to itself: its state word
+//! is written by every counted pin, and two headers in one line would make two unrelated blocks slow each other down.
+//!
+//! - **F1** A [`FrameNo`] is below the number of frames. Only this file and the pool make them, from that number.
+//! - **F2** `blkno` changes only while its frame is owned (between leaving the pool and being claimed). A lookup under a
+//!   guard therefore reads a stable one.
+//! - **F3** `seq` and `magic` are written before the phase becomes `Clean` or `Dirty`, and read after seeing that it is.
+//! - **F4** The bytes are written by the device while the frame is `Filling`, by the owner before it is claimed, by the
+//!   writer while it is `Dirty`; never while it is `Loaded` or `Clean`.
+
+use std::io;
+use std::ptr::NonNull;
+use tidelock_sync::unmodelled::AtomicU8;
+
+use tidelock_format::{BlockNo, BlockRef, BlockSize, Magic, Seq};
+use tidelock_sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::arena::Arena;
+use super::region::{Region, Zeroed};
+use super::state::State;
+
+/// The number of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct FrameNo(u32);
+
+impl FrameNo {
+    #[inline(always)]
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// As the table keeps it: never 0, which means "no frame".
+    #[inline(always)]
+    pub(crate) const fn to_slot(self) -> u32 {
+        self.0 + 1
+    }
+
+    /// What [`to_slot`](Self::to_slot) made; `None` for an empty slot.
+    #[inline(always)]
+    pub(crate) const fn from_slot(slot: u32) -> Option<Self> {
+        match slot {
+            0 => None,
+            slot => Some(Self(slot - 1)),
+        }
+    }
+
+    pub(crate) const fn raw(self) -> u32 {
+        self.0
+    }
+}
+
+/// What the cache knows of the block in a frame.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(crate) struct FrameHeader {
+    pub(crate) state: State,
+    blkno: AtomicU64,
+    seq: AtomicU64,
+    magic: AtomicU32,
+    /// How often it was used lately; saturates, so that a hot block's hits stop writing.
+    pub(crate) heat: AtomicU8,
+}
+
+const _: () = assert!(cfg!(any(tidelock_loom, tidelock_shuttle)) || size_of::<FrameHeader>() == 64);
+
+// SAFETY: all fields are atomic integers, for which zero bytes are the value 0.
+unsafe impl Zeroed for FrameHeader {
+    #[cfg(any(tidelock_loom, tidelock_shuttle))]
+    fn zeroed() -> Self {
+        Self {
+            state: State::new(),
+            blkno: AtomicU64::new(0),
+            seq: AtomicU64::new(0),
+            magic: AtomicU32::new(0),
+            heat: AtomicU8::new(0),
+        }
+    }
+}
+
+/// The greatest heat: hits beyond it write nothing.
+pub(crate) const HEAT_MAX: u8 = 3;
+
+impl FrameHeader {
+    #[inline(always)]
+    pub(crate) fn blkno(&self) -> BlockNo {
+        // Relaxed: F2, ordered by the table's Acquire or by the caller's pin.
+        BlockNo(self.blkno.load(Ordering::Relaxed))
+    }
+
+    #[inline(always)]
+    pub(crate) fn seq(&self) -> Seq {
+        // Relaxed: F3, ordered by the Acquire of the state word.
+        Seq(self.seq.load(Ordering::Relaxed))
+    }
+
+    #[inline(always)]
+    pub(crate) fn magic(&self) -> Magic {
+        // Relaxed: F3, as above.
+        Magic(self.magic.load(Ordering::Relaxed))
+    }
+
+    #[inline(always)]
+    pub(crate) fn block_ref(&self) -> BlockRef {
+        BlockRef::new(self.blkno(), self.seq())
+    }
+
+    /// Whether this is the image `wanted` of kind `magic`. Compares everything before it branches: a tag that matches and a
+    /// block that does not is a rare thing.
+    #[inline(always)]
+    pub(crate) fn is_image(&self, wanted: BlockRef, magic: Magic) -> bool {
+        let blkno = self.blkno().0 ^ wanted.blkno.0;
+        let seq = self.seq().0 ^ wanted.seq.0;
+        let magic = u64::from(self.magic().0 ^ magic.0);
+        blkno | seq | magic == 0
+    }
+
+    /// Names the block. The caller owns the frame (F2).
+    pub(crate) fn set_blkno(&self, blkno: BlockNo) {
+        // Relaxed: published by the claim.
+        self.blkno.store(blkno.0, Ordering::Relaxed);
+    }
+
+    /// Names the image (F3). Two who verify one image at a time store the same.
+    pub(crate) fn set_image(&self, seq: Seq, magic: Magic) {
+        // Relaxed, both: published by the change of phase that follows.
+        self.seq.store(seq.0, Ordering::Relaxed);
+        self.magic.store(magic.0, Ordering::Relaxed);
+    }
+
+    /// Marks it used. Writes only if that changes something.
+    #[inline(always)]
+    pub(crate) fn warm(&self) {
+        // Relaxed, both: a hint; two hits at a time may count as one.
+        let heat = self.heat.load(Ordering::Relaxed);
+        if heat < HEAT_MAX {
+            self.heat.store(heat + 1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// All frames of a cache.
+#[derive(Debug)]
+pub(crate) struct Frames {
+    headers: Region<FrameHeader>,
+    arena: Arena,
+}
+
+impl Frames {
+    /// Reserves `count` frames of `size`. Takes no memory yet.
+    pub(crate) fn reserve(count: usize, size: BlockSize) -> io::Result<Self> {
+        assert!(count < u32::MAX as usize, "F1: a frame number has 32 bits");
+        Ok(Self { headers: Region::reserve(count)?, arena: Arena::reserve(count, size)? })
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.headers.len()
+    }
+
+    pub(crate) fn size(&self) -> BlockSize {
+        self.arena.size()
+    }
+
+    /// Frame number `index`.
+    ///
+    /// # Panics
+    /// F1, if there is no such frame.
+    pub(crate) fn number(&self, index: usize) -> FrameNo {
+        assert!(index < self.count(), "F1: frame {index} of {}", self.count());
+        FrameNo(index as u32)
+    }
+
+    #[inline(always)]
+    pub(crate) fn header(&self, frame: FrameNo) -> &FrameHeader {
+        // SAFETY: F1.
+        unsafe { self.headers.get(frame.index()) }
+    }
+
+    /// The bytes of a frame that the caller holds (by a pin, a guard or ownership), for reading.
+    #[inline(always)]
+    pub(crate) fn image(&self, frame: FrameNo) -> &[u8] {
+        self.arena.image(frame.index())
+    }
+
+    /// The bytes of a frame, for writing by its owner or its writer (F4).
+    ///
+    /// # Safety
+    /// F4: nobody else reads or writes them while the borrow lasts.
+    #[expect(clippy::mut_from_ref, reason = "the frame's owner is exclusive, the array of frames is shared")]
+    pub(crate) unsafe fn image_mut(&self, frame: FrameNo) -> &mut [u8] {
+        // SAFETY: the caller's promise.
+        unsafe { self.arena.image_mut(frame.index()) }
+    }
+
+    /// Where the bytes are, for a device.
+    pub(crate) fn address(&self, frame: FrameNo) -> NonNull<u8> {
+        self.arena.address(frame.index())
+    }
+
+    /// Gives the memory behind the bytes of an owned frame back to the system. They are zero when next touched.
+    pub(crate) fn release(&self, frame: FrameNo) {
+        self.arena.release(frame.index());
+    }
+}

@@ -1,0 +1,407 @@
+//! One hash table: buckets of a cache line, found by multiplication, probed in order.
+//!
+//! ```text
+//!   word 0            word 1            word 2                               frames
+//!  [tag tag tag tag] [tag tag tag tag] [tag tag | overflow .. moved latch]  [ 10 x 32-bit frame number + 1 ]
+//! ```
+//!
+//! Four 16-bit tags are compared at once in a 64-bit word. A tag says only "look there": the frame's own header says
+//! which block it holds, so a tag that matches by chance or is out of date does no harm.
+//!
+//! An entry lives in its *home* bucket, or, when that is full, in one of the next; every bucket that an entry had to pass
+//! counts it in `overflow`, and a probe goes on only where that count is not zero.
+//!
+//! - **T1** A home is below the number of buckets; a probe wraps around.
+//! - **T2** Changes of one home's entries (insert, remove, move) hold that home's latch: a bit, taken for the few dozen
+//!   loads and stores of one probe, never while allocating or doing I/O. Lookups neither take nor see it. Slots
+//!   in buckets further on are claimed by compare-and-swap, since other homes' entries spill there too.
+//! - **T3** A slot's frame number is written before its tag is published and cleared after the tag is gone.
+//! - **T4** While a table is being replaced, a home marked *moved* has all its entries in the next table, and only there
+//!   do they change. Its old entries stay as they are: a lookup that began before the mark finds what it would have found.
+//!   Nothing new is entered into a table that is being replaced, so no frame stands in it twice. An old entry of a frame
+//!   that was used again since may stand in a home that was not moved yet; so a frame gets its new name only after that
+//!   name's home was moved, and is never taken for one of this home's.
+//! - **T5** There are more slots than frames, so a free slot is always found.
+
+use std::io;
+use std::ptr;
+
+use tidelock_sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use tidelock_sync::{hint, thread};
+
+use super::frame::FrameNo;
+use super::region::{Region, Zeroed};
+use super::{tags, unless};
+
+/// Entries of a bucket.
+pub(crate) const SLOTS: usize = 10;
+
+/// Lanes of a tag word.
+const LANES: usize = 4;
+
+// The upper half of word 2.
+const OVERFLOW_UNIT: u64 = 1 << 32;
+const OVERFLOW_MASK: u64 = 0x3fff_ffff << 32;
+const MOVED: u64 = 1 << 62;
+const LATCH: u64 = 1 << 63;
+
+/// Times to look at a taken latch before giving the processor away.
+const SPINS: u32 = 64;
+
+#[derive(Debug)]
+#[repr(C, align(64))]
+struct Bucket {
+    words: [AtomicU64; 3],
+    frames: [AtomicU32; SLOTS],
+}
+
+const _: () = assert!(cfg!(any(tidelock_loom, tidelock_shuttle)) || size_of::<Bucket>() == 64);
+
+// SAFETY: all fields are atomic integers, for which zero bytes are the value 0.
+unsafe impl Zeroed for Bucket {
+    #[cfg(any(tidelock_loom, tidelock_shuttle))]
+    fn zeroed() -> Self {
+        Self {
+            words: std::array::from_fn(|_| AtomicU64::new(0)),
+            frames: std::array::from_fn(|_| AtomicU32::new(0)),
+        }
+    }
+}
+
+/// The hash of a block number: the upper half chooses the home, the lower quarter is the tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hash(pub(crate) u64);
+
+impl Hash {
+    #[inline(always)]
+    const fn tag(self) -> u64 {
+        // 0 means "no entry".
+        let tag = self.0 & 0xffff;
+        if tag == 0 { 1 } else { tag }
+    }
+}
+
+/// What a probe found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Probe<R> {
+    Found(R),
+    Absent,
+    /// Its home was moved: look in the next table.
+    Moved,
+}
+
+/// What looking at a home alone found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AtHome<R> {
+    Found(R),
+    Absent,
+    /// Not in the home, but it may be behind it.
+    Overflowed,
+    /// The home was moved: look in the next table.
+    Moved,
+}
+
+/// One table. Lookups and changes hold a guard, since tables are replaced.
+#[derive(Debug)]
+pub(crate) struct Table {
+    buckets: Region<Bucket>,
+    /// What replaces it; null unless it is being replaced.
+    pub(crate) next: AtomicPtr<Table>,
+    /// The next home to be moved there by whoever helps along.
+    pub(crate) cursor: AtomicUsize,
+    /// Homes that were moved.
+    pub(crate) moved: AtomicUsize,
+}
+
+/// A home whose entries only the holder changes (T2).
+#[derive(Debug)]
+pub(crate) struct Latched<'a> {
+    table: &'a Table,
+    home: usize,
+}
+
+impl Bucket {
+    /// Offers `accept` the frames whose tags match. `last` is word 2 as the caller read it.
+    ///
+    /// All ten tags are compared before any branch: which word holds a match is as random as the hash, and a branch on it
+    /// would be mispredicted two times out of three.
+    #[inline(always)]
+    fn search<R>(&self, last: u64, tag: u64, accept: impl Fn(FrameNo) -> Option<R>) -> Option<R> {
+        // Relaxed, both: a tag only says where to look; the slot's Acquire is what makes the header visible.
+        let words = [self.words[0].load(Ordering::Relaxed), self.words[1].load(Ordering::Relaxed), last];
+        let mut matches = tags::matches(words, tag as u16);
+        while matches != 0 {
+            let slot = matches.trailing_zeros() as usize;
+            matches &= matches - 1;
+            // SAFETY: `matches` has a bit for each slot and no other.
+            let slot = unsafe { self.frames.get_unchecked(slot) };
+            // Acquire: pairs with the Release of claim_slot(); the frame's header is filled in. Here and not at the tag: the
+            // slot may have been emptied and claimed anew since the tag was read.
+            let slot = slot.load(unless(cfg!(tidelock_weaken = "slot_acquire"), Ordering::Acquire));
+            if let Some(found) = FrameNo::from_slot(slot).and_then(&accept) {
+                return Some(found);
+            }
+        }
+        None
+    }
+}
+
+const fn lane(slot: usize) -> (usize, u32) {
+    (slot / LANES, (slot % LANES) as u32 * 16)
+}
+
+impl Table {
+    /// A table of `buckets` buckets.
+    pub(crate) fn new(buckets: usize) -> io::Result<Self> {
+        assert!(buckets > 0 && buckets < u32::MAX as usize, "T1: a home has 32 bits");
+        Ok(Self {
+            buckets: Region::reserve(buckets)?,
+            next: AtomicPtr::new(ptr::null_mut()),
+            cursor: AtomicUsize::new(0),
+            moved: AtomicUsize::new(0),
+        })
+    }
+
+    pub(crate) fn bucket_count(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// Entries it can hold at the most.
+    pub(crate) fn slots(&self) -> usize {
+        self.bucket_count() * SLOTS
+    }
+
+    #[inline(always)]
+    fn bucket(&self, index: usize) -> &Bucket {
+        // SAFETY: T1.
+        unsafe { self.buckets.get(index) }
+    }
+
+    /// The home of `hash`: its upper half, scaled to the number of buckets (Lemire's multiply-and-shift).
+    #[inline(always)]
+    pub(crate) fn home(&self, hash: Hash) -> usize {
+        (((hash.0 >> 32) * self.bucket_count() as u64) >> 32) as usize
+    }
+
+    #[inline(always)]
+    fn after(&self, bucket: usize) -> usize {
+        if bucket + 1 == self.bucket_count() { 0 } else { bucket + 1 }
+    }
+
+    /// Asks the processor to fetch the home of `hash`.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, hash: Hash) {
+        super::prefetch::read(self.bucket(self.home(hash)));
+    }
+
+    /// The first frame that may hold `hash`, without looking whether it does: for prefetching.
+    #[inline(always)]
+    pub(crate) fn candidate(&self, hash: Hash) -> Option<FrameNo> {
+        let bucket = self.bucket(self.home(hash));
+        // Relaxed: a hint.
+        bucket.search(bucket.words[2].load(Ordering::Relaxed), hash.tag(), Some)
+    }
+
+    /// Offers `accept` the frames that may hold `hash`, one after the other, until it takes one. The caller holds a guard.
+    pub(crate) fn find<R>(&self, hash: Hash, accept: impl Fn(FrameNo) -> Option<R>) -> Probe<R> {
+        match self.find_at_home(hash, &accept) {
+            AtHome::Found(found) => Probe::Found(found),
+            AtHome::Absent => Probe::Absent,
+            AtHome::Moved => Probe::Moved,
+            AtHome::Overflowed => self.find_further(self.home(hash), hash.tag(), &accept),
+        }
+    }
+
+    /// The same, as far as the home goes: what nearly every lookup comes to, and all of it that is worth inlining.
+    #[inline(always)]
+    pub(crate) fn find_at_home<R>(&self, hash: Hash, accept: impl Fn(FrameNo) -> Option<R>) -> AtHome<R> {
+        let bucket = self.bucket(self.home(hash));
+        // Acquire: pairs with the Release of set_moved(): a `moved` seen leads to a next table that has the entries (T4).
+        let last = bucket.words[2].load(Ordering::Acquire);
+        if last & MOVED != 0 {
+            return AtHome::Moved;
+        }
+        match bucket.search(last, hash.tag(), accept) {
+            Some(found) => AtHome::Found(found),
+            None if last & OVERFLOW_MASK == 0 => AtHome::Absent,
+            None => AtHome::Overflowed,
+        }
+    }
+
+    /// The buckets behind a home that overflowed.
+    #[cold]
+    fn find_further<R>(&self, home: usize, tag: u64, accept: &impl Fn(FrameNo) -> Option<R>) -> Probe<R> {
+        let mut index = self.after(home);
+        // Bound: once around the table.
+        while index != home {
+            let bucket = self.bucket(index);
+            // Relaxed: tags and a count; see search().
+            let last = bucket.words[2].load(Ordering::Relaxed);
+            if let Some(found) = bucket.search(last, tag, accept) {
+                return Probe::Found(found);
+            }
+            if last & OVERFLOW_MASK == 0 {
+                break;
+            }
+            index = self.after(index);
+        }
+        Probe::Absent
+    }
+
+    /// Takes the latch of a home. Waits for whoever holds it: a thread in the middle of one probe.
+    pub(crate) fn latch(&self, home: usize) -> Latched<'_> {
+        let word = &self.bucket(home).words[2];
+        let mut tries = 0u32;
+        // Acquire: pairs with the Release of the latch's drop; this holder sees what the last one did.
+        // Bound: the holder does at most one probe (T2) and waits for nobody who waits for this latch.
+        let acquire = unless(cfg!(tidelock_weaken = "latch_acquire"), Ordering::Acquire);
+        while word.fetch_or(LATCH, acquire) & LATCH != 0 {
+            tries += 1;
+            if tries.is_multiple_of(SPINS) || cfg!(any(tidelock_loom, tidelock_shuttle)) {
+                thread::yield_now();
+            } else {
+                hint::spin_loop();
+            }
+        }
+        Latched { table: self, home }
+    }
+}
+
+impl Latched<'_> {
+    /// Whether this home's entries live in the next table (T4).
+    pub(crate) fn is_moved(&self) -> bool {
+        // Relaxed: the latch orders it.
+        self.table.bucket(self.home).words[2].load(Ordering::Relaxed) & MOVED != 0
+    }
+
+    /// Marks this home as moved (T4). Its entries stand in the next table.
+    pub(crate) fn set_moved(&self) {
+        // Release: pairs with the Acquire in find(); who sees the mark finds the entries in the next table.
+        let release = unless(cfg!(tidelock_weaken = "moved_release"), Ordering::Release);
+        self.table.bucket(self.home).words[2].fetch_or(MOVED, release);
+    }
+
+    /// Looks for an entry as a lookup does.
+    pub(crate) fn find<R>(&self, hash: Hash, accept: impl Fn(FrameNo) -> Option<R>) -> Option<R> {
+        match self.table.find(hash, accept) {
+            Probe::Found(found) => Some(found),
+            Probe::Absent | Probe::Moved => None,
+        }
+    }
+
+    /// Enters `frame` under `hash`, whose home this is.
+    ///
+    /// # Panics
+    /// T5, if there is no free slot in the whole table.
+    pub(crate) fn insert(&self, hash: Hash, frame: FrameNo) {
+        let mut index = self.home;
+        // Bound: T5, once around the table.
+        for _ in 0..self.table.bucket_count() {
+            let bucket = self.table.bucket(index);
+            if let Some(slot) = claim_slot(bucket, frame) {
+                publish(bucket, slot, hash.tag());
+                return;
+            }
+            // Relaxed: counted before the tag further on is published with Release.
+            bucket.words[2].fetch_add(OVERFLOW_UNIT, Ordering::Relaxed);
+            index = self.table.after(index);
+        }
+        panic!("T5: a table of {} slots is full", self.table.slots());
+    }
+
+    /// Takes out the entry of `hash` that leads to `frame`; tells whether there was one.
+    pub(crate) fn remove(&self, hash: Hash, frame: FrameNo) -> bool {
+        let mut index = self.home;
+        let mut passed = 0;
+        // Bound: once around the table.
+        while passed < self.table.bucket_count() {
+            let bucket = self.table.bucket(index);
+            if let Some(slot) = slot_of(bucket, frame) {
+                withdraw(bucket, slot);
+                self.uncount(passed);
+                return true;
+            }
+            // Relaxed: the latch orders this home's own overflow.
+            if bucket.words[2].load(Ordering::Relaxed) & OVERFLOW_MASK == 0 {
+                return false;
+            }
+            index = self.table.after(index);
+            passed += 1;
+        }
+        debug_assert!(hash.tag() != 0);
+        false
+    }
+
+    /// An entry that had to pass `passed` buckets is gone.
+    fn uncount(&self, passed: usize) {
+        let mut index = self.home;
+        for _ in 0..passed {
+            // Relaxed: a probe that still sees the old count only goes on for nothing.
+            let before = self.table.bucket(index).words[2].fetch_sub(OVERFLOW_UNIT, Ordering::Relaxed);
+            debug_assert!(before & OVERFLOW_MASK != 0, "an entry was counted where it passed");
+            index = self.table.after(index);
+        }
+    }
+
+    /// Every frame that an entry of this home can stand for: those in the home, and, as far as it overflowed, behind it.
+    /// Among them may be entries of other homes.
+    pub(crate) fn frames(&self, mut each: impl FnMut(FrameNo)) {
+        let mut index = self.home;
+        // Bound: once around the table.
+        for _ in 0..self.table.bucket_count() {
+            let bucket = self.table.bucket(index);
+            for slot in &bucket.frames {
+                // Acquire: pairs with the Release of claim_slot(); the header is filled in.
+                if let Some(frame) = FrameNo::from_slot(slot.load(Ordering::Acquire)) {
+                    each(frame);
+                }
+            }
+            // Relaxed: the latch orders this home's own overflow.
+            if bucket.words[2].load(Ordering::Relaxed) & OVERFLOW_MASK == 0 {
+                return;
+            }
+            index = self.table.after(index);
+        }
+    }
+}
+
+impl Drop for Latched<'_> {
+    fn drop(&mut self) {
+        // Release: pairs with the Acquire in latch().
+        let release = unless(cfg!(tidelock_weaken = "latch_release"), Ordering::Release);
+        self.table.bucket(self.home).words[2].fetch_and(!LATCH, release);
+    }
+}
+
+/// A free slot of `bucket`, now taken by `frame`.
+fn claim_slot(bucket: &Bucket, frame: FrameNo) -> Option<usize> {
+    bucket.frames.iter().position(|slot| {
+        // Relaxed: a look before the exchange. AcqRel: Release pairs with search() and frames(), the frame's header is
+        // filled in; Acquire: after the last entry's clearing.
+        let both = unless(cfg!(tidelock_weaken = "slot_release"), Ordering::AcqRel);
+        slot.load(Ordering::Relaxed) == 0
+            && slot.compare_exchange(0, frame.to_slot(), both, Ordering::Relaxed).is_ok()
+    })
+}
+
+/// Makes a claimed slot visible to lookups (T3).
+fn publish(bucket: &Bucket, slot: usize, tag: u64) {
+    let (word, shift) = lane(slot);
+    // Relaxed: a tag says only "look there"; what is there was published by claim_slot().
+    bucket.words[word].fetch_or(tag << shift, Ordering::Relaxed);
+}
+
+/// Takes a slot's entry away (T3).
+fn withdraw(bucket: &Bucket, slot: usize) {
+    let (word, shift) = lane(slot);
+    // Release: the slot is free only after its tag is gone. A lookup that saw the tag finds a frame that refuses it.
+    bucket.words[word].fetch_and(!(0xffff << shift), Ordering::Release);
+    // Release: pairs with claim_slot().
+    bucket.frames[slot].store(0, Ordering::Release);
+}
+
+/// The slot of `bucket` that leads to `frame`.
+fn slot_of(bucket: &Bucket, frame: FrameNo) -> Option<usize> {
+    // Relaxed: whoever removes a frame's entry was told of it, or inserted it, under the same latch.
+    bucket.frames.iter().position(|slot| slot.load(Ordering::Relaxed) == frame.to_slot())
+}

@@ -1,0 +1,95 @@
+//! Grace periods by themselves: one thing that can be found, one reader, and one who removes it and uses it again (E1).
+
+use tidelock_sync::atomic::{AtomicBool, Ordering};
+use tidelock_sync::{Arc, UnsafeCell, model, thread};
+
+use crate::raw::epoch::Domain;
+
+struct Small {
+    domain: Domain,
+    /// Stands for the entry in the table.
+    is_there: AtomicBool,
+    bytes: UnsafeCell<u64>,
+}
+
+// SAFETY: who may touch the bytes when is what the models test.
+unsafe impl Sync for Small {}
+// SAFETY: as above.
+unsafe impl Send for Small {}
+
+fn small() -> Arc<Small> {
+    Arc::new(Small { domain: Domain::new(), is_there: AtomicBool::new(true), bytes: UnsafeCell::new(1) })
+}
+
+impl Small {
+    fn look(&self) {
+        let _guard = self.domain.guard();
+        self.look_under_a_guard();
+    }
+
+    fn look_under_a_guard(&self) {
+        // Acquire: as a lookup does.
+        if self.is_there.load(Ordering::Acquire) {
+            // SAFETY: what the models test.
+            assert_eq!(self.bytes.with(|bytes| unsafe { *bytes }), 1);
+        }
+    }
+
+    fn remove_and_reuse(&self) {
+        // Release: as a removal does.
+        self.is_there.store(false, Ordering::Release);
+        let stamp = self.domain.stamp();
+        if self.domain.is_clear(stamp) {
+            // SAFETY: what the models test.
+            self.bytes.with_mut(|bytes| unsafe { *bytes = 2 });
+        }
+    }
+}
+
+#[test]
+fn loom_epoch_nothing_is_reused_under_a_guard_that_saw_it() {
+    model(|| {
+        let small = small();
+        let reader = thread::spawn({
+            let small = small.clone();
+            move || small.look()
+        });
+        small.remove_and_reuse();
+        reader.join().unwrap();
+    });
+}
+
+/// The second guard begins in another epoch than the first.
+#[test]
+fn loom_epoch_a_thread_that_looks_again_holds_it_up_again() {
+    model(|| {
+        let small = small();
+        let reader = thread::spawn({
+            let small = small.clone();
+            move || {
+                small.look();
+                small.look();
+            }
+        });
+        small.domain.stamp();
+        small.remove_and_reuse();
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_epoch_a_nested_guard_does_not_end_the_outer_one() {
+    model(|| {
+        let small = small();
+        let reader = thread::spawn({
+            let small = small.clone();
+            move || {
+                let _outer = small.domain.guard();
+                drop(small.domain.guard());
+                small.look_under_a_guard();
+            }
+        });
+        small.remove_and_reuse();
+        reader.join().unwrap();
+    });
+}

@@ -1,0 +1,100 @@
+//! Growth: lookups never miss a block that is there all the time, and what is removed meanwhile is gone (T4, S-13).
+
+use tidelock_format::BlockSize;
+use tidelock_sync::{Arc, model, thread};
+
+use crate::raw::epoch::Domain;
+use crate::raw::frame::{FrameNo, Frames};
+use crate::raw::index::Index;
+use crate::raw::table::Hash;
+
+/// An index of two buckets, to which frame `i` holds the block of [`hash`]`(i)`.
+struct Small {
+    index: Index,
+    domain: Domain,
+    frames: Frames,
+}
+
+/// A hash in the lower or the upper half of the homes.
+fn hash(frame: FrameNo) -> Hash {
+    Hash(((frame.index() as u64 % 2) << 63) | (frame.index() as u64 + 1))
+}
+
+fn small() -> Arc<Small> {
+    let index = Index::new(14).expect("a model takes its memory from the heap");
+    let frames = Frames::reserve(3, BlockSize::MIN).expect("as above");
+    Arc::new(Small { index, domain: Domain::new(), frames })
+}
+
+impl Small {
+    fn insert(&self, frame: usize) {
+        let (frame, _guard) = (self.frames.number(frame), self.domain.guard());
+        let entered =
+            self.index.insert(&self.domain, hash(frame), frame, hash, |other| (other == frame).then_some(()));
+        entered.expect("it is entered once");
+    }
+
+    fn remove(&self, frame: usize) -> bool {
+        let (frame, _guard) = (self.frames.number(frame), self.domain.guard());
+        self.index.remove(hash(frame), frame)
+    }
+
+    fn has(&self, frame: usize) -> bool {
+        let (frame, _guard) = (self.frames.number(frame), self.domain.guard());
+        self.index.find(hash(frame), |other| (other == frame).then_some(())).is_some()
+    }
+
+    /// Begins to grow: the next insertions move the entries.
+    fn grow(&self) {
+        assert!(self.index.admit(&self.domain, 18), "there is memory");
+    }
+}
+
+#[test]
+fn loom_index_growth_never_hides_a_block() {
+    model(|| {
+        let small = small();
+        small.insert(0);
+        small.grow();
+        let reader = thread::spawn({
+            let small = small.clone();
+            move || assert!(small.has(0), "S-13: missed although it was there all the time")
+        });
+        small.insert(1);
+        reader.join().unwrap();
+        assert!(small.has(0) && small.has(1));
+        small.index.collect(&small.domain);
+    });
+}
+
+#[test]
+fn loom_index_growth_and_removal_leave_no_entry() {
+    model(|| {
+        let small = small();
+        small.insert(0);
+        small.grow();
+        let remover = thread::spawn({
+            let small = small.clone();
+            move || assert!(small.remove(0), "B5: whoever removes a block finds its entry")
+        });
+        small.insert(1);
+        remover.join().unwrap();
+        assert!(!small.has(0) && small.has(1));
+    });
+}
+
+#[test]
+fn loom_index_growth_and_two_inserts_keep_both() {
+    model(|| {
+        let small = small();
+        small.insert(0);
+        let other = thread::spawn({
+            let small = small.clone();
+            move || small.insert(2)
+        });
+        small.grow();
+        small.insert(1);
+        other.join().unwrap();
+        assert!(small.has(0) && small.has(1) && small.has(2));
+    });
+}
