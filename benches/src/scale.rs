@@ -1,0 +1,52 @@
+//! How much of everything is done: enough for steady figures, or little enough for a quick look.
+//!
+//! The sizes of caches and key spaces are the same in both, so the same things are measured; `--quick` repeats
+//! less often and does fewer operations, which widens the spread between repetitions.
+
+/// Numbers of operations, per thread and measurement where not said otherwise.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale {
+    /// How often the whole plan is played.
+    pub repetitions: usize,
+    /// Lookups in a resident set, against every peer.
+    pub lookups: usize,
+    /// Lookups where all who take part are fast.
+    pub fast_lookups: usize,
+    /// Lookups in a set too large for the processor's caches.
+    pub far_lookups: usize,
+    /// Lookups and inserts under pressure.
+    pub demands: usize,
+    /// The same before a cache under pressure is measured, all in one thread.
+    pub warming_demands: usize,
+    /// Lookups in each phase of the scan workload.
+    pub phase_demands: usize,
+}
+
+impl Scale {
+    /// Some twenty minutes in all.
+    pub const FULL: Self = Self {
+        repetitions: 7,
+        lookups: 2 << 20,
+        fast_lookups: 8 << 20,
+        far_lookups: 4 << 20,
+        demands: 3 << 20,
+        warming_demands: 3 << 20,
+        phase_demands: 256 << 10,
+    };
+
+    /// Under three minutes in all.
+    pub const QUICK: Self = Self {
+        repetitions: 3,
+        lookups: 256 << 10,
+        fast_lookups: 1 << 20,
+        far_lookups: 512 << 10,
+        demands: 256 << 10,
+        warming_demands: 2 << 20,
+        phase_demands: 64 << 10,
+    };
+}
+
+/// What each of `threads` threads does of `ops`: many threads on few cores do not do more in all than two.
+pub fn share(ops: usize, threads: usize) -> usize {
+    ops * 2 / threads.max(2)
+}
