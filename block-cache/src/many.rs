@@ -49,25 +49,28 @@ impl ReadMany {
         magic: Magic,
         site: &'static Location<'static>,
     ) -> Vec<One> {
+        // All hits are pinned before any miss claims a frame: what is claimed may be the frame of a later hit.
+        let hits: Vec<Option<Block>> =
+            wanted.iter().map(|wanted| shared.pin_image(*wanted, magic, site)).collect();
         let mut claimed: Vec<FrameNo> = Vec::new();
-        let reads =
-            wanted.iter().map(|wanted| Self::begin(shared, *wanted, magic, site, &mut claimed)).collect();
+        let begin_one = |(wanted, hit): (&BlockRef, Option<Block>)| match hit {
+            Some(block) => One::Done(Ok(block)),
+            None => Self::begin_miss(shared, *wanted, magic, site, &mut claimed),
+        };
+        let reads = wanted.iter().zip(hits).map(begin_one).collect();
         if !claimed.is_empty() {
             shared.submit_fills(&claimed);
         }
         reads
     }
 
-    fn begin(
+    fn begin_miss(
         shared: &Arc<Shared>,
         wanted: BlockRef,
         magic: Magic,
         site: &'static Location<'static>,
         claimed: &mut Vec<FrameNo>,
     ) -> One {
-        if let Some(block) = shared.pin_image(wanted, magic, site) {
-            return One::Done(Ok(block));
-        }
         Slot::count(&shared.core.domain.slot().misses);
         if wanted.is_null() {
             return One::Done(Err(CacheError::Null));

@@ -69,6 +69,24 @@ fn s_34_blocks_with_large_numbers_are_cached_and_told_apart() {
     rig::close_clean(cache);
 }
 
+/// B4: what a batch finds in the cache is held before anything is evicted for what it has to read.
+#[test]
+fn a_batch_does_not_evict_its_own_hits() {
+    let device = rig::device();
+    let missing: Vec<BlockRef> = (1..41).map(|blkno| rig::put_block(&*device, blkno, blkno)).collect();
+    let cache = rig::builder(device, 64).build().unwrap();
+    fill(&cache, 100..300);
+    // These are not on the device: once evicted, they are lost.
+    let cached: Vec<BlockRef> =
+        (100..300).map(some).filter(|wanted| cache.guard().peek(*wanted, MAGIC).is_some()).collect();
+    let hits = &cached[..cached.len().min(20)];
+    let found = cache.read_many(&[&missing[..], hits].concat(), MAGIC).wait();
+    let lost: Vec<_> = found.iter().filter(|result| result.is_err()).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    drop(found);
+    rig::close_clean(cache);
+}
+
 /// S-12, B1: a second image for a block number is not entered; the first one wins.
 #[test]
 fn inserting_twice_gives_the_image_that_was_first() {
