@@ -57,6 +57,11 @@ impl BlockDevice for Counted {
         self.inner.submit(batch);
     }
 
+    fn queue(&self, batch: &mut Vec<Request>) {
+        self.count(batch);
+        self.inner.queue(batch);
+    }
+
     fn submit_and_drive(&self, batch: &mut Vec<Request>, done: Done<'_>, deadline: Option<Instant>) -> bool {
         self.count(batch);
         self.inner.submit_and_drive(batch, done, deadline)

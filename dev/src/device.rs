@@ -33,6 +33,14 @@ pub trait BlockDevice: Send + Sync + fmt::Debug + 'static {
     /// submission queue.
     fn submit(&self, batch: &mut Vec<Request>);
 
+    /// As [`submit`](BlockDevice::submit), except that the requests may lie until somebody waits for this device, for
+    /// whatever: in [`drive`](BlockDevice::drive), also with a deadline that is over, or after
+    /// [`attend`](BlockDevice::attend). If somebody waits already they start at once. For whoever is about to wait: to
+    /// start a request and to wait for it is one system call then.
+    fn queue(&self, batch: &mut Vec<Request>) {
+        self.submit(batch);
+    }
+
     /// Delivers completions on the calling thread until `done` holds, or until `deadline`; tells whether `done` held.
     /// Blocks while there is nothing to deliver.
     ///

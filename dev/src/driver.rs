@@ -87,6 +87,18 @@ impl Driver {
         }
     }
 
+    /// After something was queued for `source` and not started: starts it if somebody waits already. Whoever comes to wait
+    /// later starts it then.
+    ///
+    /// Taking the seat and this look are critical sections of one mutex. If this sees the seat free, whoever takes it next
+    /// sees what was queued.
+    pub(crate) fn queued(&self, source: &impl Source) {
+        let is_awaited = self.lock().seated;
+        if is_awaited && !cfg!(tidelock_weaken = "queued_unstarted") {
+            source.start();
+        }
+    }
+
     /// Waits on the bench without ever taking the seat: for a device whose completions are all delivered from outside.
     pub(crate) fn watch(&self, done: Done<'_>, deadline: Option<Instant>) -> bool {
         let call = {

@@ -254,6 +254,11 @@ impl BlockDevice for Faulty {
         self.inner.submit(batch);
     }
 
+    fn queue(&self, batch: &mut Vec<Request>) {
+        self.pass_all(batch);
+        self.inner.queue(batch);
+    }
+
     fn submit_and_drive(&self, batch: &mut Vec<Request>, done: Done<'_>, deadline: Option<Instant>) -> bool {
         self.pass_all(batch);
         self.inner.submit_and_drive(batch, done, deadline)

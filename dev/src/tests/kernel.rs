@@ -11,6 +11,8 @@ use crate::driver::{Driver, Source};
 pub(crate) struct Kernel {
     pub(crate) driver: Driver,
     posted: Mutex<Posted>,
+    /// Bits of requests that were not started.
+    queued: Mutex<usize>,
     arrived: Condvar,
     delivered: AtomicUsize,
 }
@@ -26,6 +28,7 @@ impl Kernel {
         Self {
             driver: Driver::default(),
             posted: Mutex::default(),
+            queued: Mutex::default(),
             arrived: Condvar::new(),
             delivered: AtomicUsize::new(0),
         }
@@ -35,6 +38,12 @@ impl Kernel {
     pub(crate) fn post(&self, bit: usize) {
         self.posted.lock().unwrap().bits |= 1 << bit;
         self.arrived.notify_all();
+    }
+
+    /// What a submitter does who is about to wait. This kernel answers as soon as the request is started.
+    pub(crate) fn queue(&self, bit: usize) {
+        *self.queued.lock().unwrap() |= 1 << bit;
+        self.driver.queued(self);
     }
 
     /// What a submitter does whose request is refused.
@@ -71,13 +80,20 @@ impl Source for Kernel {
     }
 
     fn wait(&self, _deadline: Option<Instant>) {
+        self.start();
         let mut posted = self.posted.lock().unwrap();
         while posted.bits == 0 && !posted.knocked {
             posted = self.arrived.wait(posted).unwrap();
         }
     }
 
-    fn start(&self) {}
+    fn start(&self) {
+        let bits = std::mem::take(&mut *self.queued.lock().unwrap());
+        if bits != 0 {
+            self.posted.lock().unwrap().bits |= bits;
+            self.arrived.notify_all();
+        }
+    }
 
     fn knock(&self) {
         self.posted.lock().unwrap().knocked = true;

@@ -65,3 +65,17 @@ fn loom_driver_a_refusal_reaches_the_bench() {
         watcher.join().unwrap();
     });
 }
+
+#[test]
+fn loom_driver_what_is_queued_starts_for_who_waits_already_or_comes_later() {
+    model(|| {
+        let kernel = Arc::new(Kernel::new());
+        let joiner = thread::spawn({
+            let kernel = kernel.clone();
+            move || kernel.drive(1 << 0)
+        });
+        // Whoever queued it does not wait for it.
+        kernel.queue(0);
+        joiner.join().unwrap();
+    });
+}

@@ -38,6 +38,8 @@ macro_rules! suite {
             dropping_the_device_delivers_what_is_in_flight,
             a_thread_may_end_right_after_it_submitted,
             submit_and_drive_does_both,
+            what_is_queued_starts_when_anybody_waits,
+            what_is_queued_starts_for_who_waits_already,
         ); } )*
     };
     (@tests $subject:ident: $($test:ident),* $(,)?) => {
@@ -399,6 +401,36 @@ fn a_thread_may_end_right_after_it_submitted(make: Make) {
         assert!(device.drive(&|| collector.count() == 3 * (round + 1), None));
         collector.take().iter().for_each(|completion| assert_eq!(completion.result, Ok(())));
     }
+}
+
+fn what_is_queued_starts_when_anybody_waits(make: Make) {
+    let subject = make(SHAPE);
+    let device = &*subject.device;
+    let collector = Collector::new();
+    let mut batch: Vec<_> = (0..5).map(|tag| collector.read(device, tag, range(tag * 4096, 4096))).collect();
+    device.queue(&mut batch);
+    assert!(batch.is_empty());
+    // For another request than these.
+    device.submit(&mut vec![collector.flush(5)]);
+    assert!(device.drive(&|| collector.count() == 6, None));
+    device.queue(&mut vec![collector.flush(6)]);
+    device.attend();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while collector.count() < 7 {
+        assert!(Instant::now() < deadline, "nobody has started the flush");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn what_is_queued_starts_for_who_waits_already(make: Make) {
+    let subject = make(SHAPE);
+    let device = &*subject.device;
+    let collector = Collector::new();
+    thread::scope(|scope| {
+        scope.spawn(|| assert!(device.drive(&|| collector.count() == 1, None)));
+        thread::sleep(Duration::from_millis(20));
+        device.queue(&mut vec![collector.flush(0)]);
+    });
 }
 
 fn submit_and_drive_does_both(make: Make) {

@@ -70,6 +70,12 @@ impl BlockDevice for UringDevice {
         self.look();
     }
 
+    fn queue(&self, batch: &mut Vec<Request>) {
+        self.core.queue(batch);
+        self.core.driver.queued(&*self.core);
+        self.look();
+    }
+
     fn drive(&self, done: Done<'_>, deadline: Option<Instant>) -> bool {
         if done() {
             return true;
@@ -88,6 +94,8 @@ impl BlockDevice for UringDevice {
 
     fn attend(&self) {
         self.attendant.begin(&self.core);
+        // What was queued need not lie until that thread is awake.
+        self.core.start();
     }
 
     fn describe(&self) -> String {
