@@ -79,14 +79,24 @@ fn inside(folder: &Path) {
     let mut watch = BudgetWatch::new(&budget, BudgetRule::between(4 * MIB, 40 * MIB)).source(source);
     assert_eq!(watch.poll_once().limit_bytes, 40 * MIB, "there is room enough");
 
-    // Leaves 44 MiB to the cache, of which it may have 80 %.
-    let neighbour = std::hint::black_box(vec![1u8; 36 * MIB as usize]);
-    let before = budget.used();
+    // Leaves 46 MiB to the cache, of which it may have 80 %.
+    let neighbour = std::hint::black_box(vec![1u8; 34 * MIB as usize]);
+    let (before, used_before) = (budget.used(), used_in(folder));
     let adjustment = watch.poll_once();
     assert!(adjustment.errors.is_empty(), "{adjustment:?}");
     assert!(adjustment.limit_bytes < 40 * MIB && budget.used() < before, "{adjustment:?}");
     assert!(cache.stats().used_bytes <= adjustment.limit_bytes);
+    // What was given back is memory that others can have, at once and also out of huge pages.
+    let (freed, fell) = (before - budget.used(), used_before.saturating_sub(used_in(folder)));
+    assert!(fell >= freed / 2, "{freed} bytes were freed, and the cgroup uses {fell} less");
     println!("made room: {before} -> {} bytes beside {}", budget.used(), neighbour.len());
+}
+
+fn used_in(folder: &Path) -> u64 {
+    let files = ["memory.usage_in_bytes", "memory.current"].map(|name| folder.join(name));
+    let text =
+        files.iter().find_map(|file| fs::read_to_string(file).ok()).expect("every cgroup tells its usage");
+    text.trim().parse().expect("a number of bytes")
 }
 
 fn full_cache(budget: &MemoryBudget) -> BlockCache {
@@ -97,6 +107,10 @@ fn full_cache(budget: &MemoryBudget) -> BlockCache {
     for blkno in 1..=40 * MIB / size.bytes() as u64 {
         let block = BlockRef::new(BlockNo(blkno), Seq(1));
         cache.insert(block, Magic(1), |image| image.fill(1)).unwrap();
+        // Every other one is in use, so that what is evicted lies scattered.
+        for _ in 0..4 * (blkno % 2) {
+            cache.get(block, Magic(1)).unwrap();
+        }
     }
     cache
 }
