@@ -68,6 +68,10 @@ impl BlockCache {
     /// image is verified once: checksum, volume, block number. If what is found is not the image that `wanted` means, the
     /// cached copy is dropped and the device read once more; then the answer is [`CacheError::Stale`].
     ///
+    /// The read is queued by this call and starts as soon as anybody waits for anything of this device, which for a lone
+    /// thread is its own `wait`: starting and waiting are one system call then. To have it start while the thread does
+    /// something else, call [`try_now`](Op::try_now) on the operation, or [`prefetch`](Self::prefetch) the block.
+    ///
     /// # Errors
     /// [`CacheError`]: stale, dirty, no such block, the device, no frame, closed. Errors are not sticky: the next call asks
     /// the device again.

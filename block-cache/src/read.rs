@@ -140,7 +140,7 @@ impl Read {
         match claim {
             Err(error) => self.end(Err(error)),
             Ok(Claim::Fill(frame)) => {
-                self.shared.submit_fills(&[frame]);
+                self.shared.queue_fill(frame);
                 self.stage = Stage::Pinned(frame);
                 Step::Again
             }

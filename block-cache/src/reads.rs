@@ -69,21 +69,38 @@ impl Reads {
         None
     }
 
-    /// Whichever is there first, with its reference. Blocks until there is one; `None` when none is in flight.
+    /// How many the device has not answered yet. The others can be taken; a few of them turn out to need another read.
+    pub fn in_flight(&self) -> usize {
+        self.waiting.iter().filter(|(_, one)| !self.has_ended(one)).count()
+    }
+
+    /// Blocks until one of them can be taken; returns at once when there are none.
+    ///
+    /// Whoever wants the device to stay busy starts new reads after this and before taking what has come, so that the
+    /// checksums of these are computed while the device reads those.
+    pub fn wait_any(&self) {
+        if !self.is_empty() {
+            self.shared.device.drive(&|| self.waiting.iter().any(|(_, one)| self.has_ended(one)), None);
+        }
+    }
+
+    /// Whichever is there first, with its reference. Blocks until there is one; `None` when all have been given out.
     pub fn wait_next(&mut self) -> Option<(BlockRef, Result<Block, CacheError>)> {
         // Bound: a read that has ended is at most read once more (`Read`).
         while !self.is_empty() {
             if let Some(next) = self.try_next() {
                 return Some(next);
             }
-            let shared = &self.shared;
-            let has_ended = |one: &One| match one {
-                One::Reading(read) => read.frame().is_none_or(|frame| shared.phase(frame) != Phase::Filling),
-                One::Done(_) => true,
-            };
-            shared.device.drive(&|| self.waiting.iter().any(|(_, one)| has_ended(one)), None);
+            self.wait_any();
         }
         None
+    }
+
+    fn has_ended(&self, one: &One) -> bool {
+        match one {
+            One::Reading(read) => read.frame().is_none_or(|frame| self.shared.phase(frame) != Phase::Filling),
+            One::Done(_) => true,
+        }
     }
 }
 

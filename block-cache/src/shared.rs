@@ -262,21 +262,37 @@ impl Shared {
 
     /// Submits the reads of frames that the caller claimed. Each completion gives the fill's pin back.
     pub(crate) fn submit_fills(self: &Arc<Self>, claimed: &[FrameNo]) {
+        let batch = self.begin_fills(claimed);
+        self.submit(batch);
+    }
+
+    /// As above, for one frame and for a caller who is about to wait: the read starts as soon as anybody waits.
+    pub(crate) fn queue_fill(self: &Arc<Self>, claimed: FrameNo) {
+        let mut batch = self.begin_fills(&[claimed]);
+        self.refuse_first_if_told(&mut batch);
+        self.device.queue(&mut batch);
+    }
+
+    fn begin_fills(self: &Arc<Self>, claimed: &[FrameNo]) -> Vec<Request> {
         let batch: Vec<Request> = claimed.iter().map(|frame| self.fill_request(*frame)).collect();
         self.core.counters.device_reads.add(batch.len() as u64);
         // Release: pairs with the Acquire in close(), which waits for these.
         self.in_flight.fetch_add(batch.len(), Ordering::Release);
-        self.submit(batch);
+        batch
     }
 
     /// Hands requests to the device.
     pub(crate) fn submit(&self, mut batch: Vec<Request>) {
+        self.refuse_first_if_told(&mut batch);
+        self.device.submit(&mut batch);
+    }
+
+    fn refuse_first_if_told(&self, batch: &mut Vec<Request>) {
         if self.fires(FaultPoint::RefuseSubmit) {
             batch.remove(0).refuse(DeviceFault::Injected("the cache was told to refuse this submit"));
             // L-08: as in abandon().
             nudge(&*self.device);
         }
-        self.device.submit(&mut batch);
     }
 
     fn fill_request(self: &Arc<Self>, frame: FrameNo) -> Request {

@@ -410,7 +410,7 @@ impl Core {
 
     /// Frames in limbo that are `windows` of them, and as many batches more.
     fn limbo_max(&self, windows: usize) -> usize {
-        windows * (self.pool.limbo.window() + self.pool.batch())
+        windows * (self.pool.limbo.patience() + self.pool.batch())
     }
 
     /// Gives back a frame that was taken and not used.

@@ -1,14 +1,29 @@
 //! Grace periods: when is a frame that left the table certainly out of every lookup's sight?
 //!
-//! Each thread has a slot of its own in the [`Domain`]. A [`Guard`] writes the current epoch there and clears it on drop:
-//! two plain stores to the thread's own cache line, no fence ([`barrier::light`]). Whoever retires frames collects them
-//! in batches, and per batch calls [`barrier::heavy`] once, takes a stamp and moves the epoch on. The batch may be reused
-//! when no slot shows an epoch at or below its stamp.
+//! Each thread has a slot of its own in the [`Domain`]. A [`Guard`] writes the current epoch and a depth of one there, and
+//! takes the depth off on drop: two plain stores to the thread's own cache line, no fence ([`barrier::light`]). Whoever
+//! retires frames collects them in batches; each batch gets a stamp, which moves the epoch on. A batch may be reused when
+//! every thread is past its stamp, in one of three ways:
 //!
-//! **E1** A guard that began before a batch was stamped either shows an epoch at or below the stamp, or began its lookups
-//! after the batch had left the table. *Why:* the slot's store and the table's loads have a light barrier between them,
-//! the table's stores and the scan of the slots a heavy one; one side sees the other. A slot that shows a later epoch
-//! read it from the increment, which came after the removal.
+//! - its slot shows a later epoch, in a guard or left from one: it has begun a guard since. Threads that use the cache get
+//!   there by themselves, and nobody pays anything;
+//! - it is *absent*: it has had no guard for long, or never one, and its next guard begins with a fence;
+//! - it has no guard, and the stamp was *expedited*: [`barrier::heavy`] ran after it. That is a system call which stops every
+//!   processor that runs a thread of this process, ten microseconds and more on some machines. It is made only when frames
+//!   have piled up behind a thread that did nothing meanwhile, and makes that thread absent.
+//!
+//! **E1** A guard that began before a batch was stamped shows an epoch at or below the stamp, or began its lookups after the
+//! batch had left the table. *Why:*
+//! a slot that shows a later epoch read it from the increment, which came after the removal; so does whatever this thread
+//! looks up later, and what it looked up before had come to its end when it stored that.
+//! For an expedited stamp, the slot's store and the table's loads have a light barrier between them, the table's stores and
+//! the look at the slots a heavy one: one side sees the other.
+//! A thread that was absent has a fence between saying that it is back and its lookups, and the stamp has one between the
+//! removal and the look at who is absent.
+//!
+//! **E4** A thread is made absent between two looks at its depth with a heavy barrier between them. *Why that is enough:* it
+//! writes its depth, and after a light barrier looks whether it is absent. So it either finds that out, or the second look
+//! finds its guard.
 //!
 //! Frames are recycled, never freed, so there is nothing to defer and no garbage list: the only question is "may anybody
 //! still look at this?", and it can be asked at any time. That is why this is not crossbeam-epoch, which runs a closure
@@ -20,8 +35,8 @@ use std::ptr;
 use tidelock_sync::unmodelled::AtomicU64 as PlainU64;
 
 use crossbeam_utils::CachePadded;
-use tidelock_sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
-use tidelock_sync::{barrier, thread, thread_index, thread_index_bound};
+use tidelock_sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering, fence};
+use tidelock_sync::{Mutex, barrier, thread, thread_index, thread_index_bound};
 
 use super::frame::FrameNo;
 use super::pin::{self, PinSlot};
@@ -37,12 +52,21 @@ const SEGMENTS: usize = 24;
 const DEPTH_BITS: u32 = 16;
 const DEPTH_MASK: u64 = (1 << DEPTH_BITS) - 1;
 
+/// The thread's next guard begins with a fence: for now nobody need wait for it.
+const ABSENT: u8 = 0;
+/// Somebody is about to make the thread absent.
+const LEAVING: u8 = 1;
+/// The thread may be in a guard without anybody seeing that yet.
+const PRESENT: u8 = 2;
+
 /// One thread's own: its guard, the counters that every hit counts up, and its slotted pins. Written by that thread alone,
 /// except that a pin may be given back from anywhere.
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
-    /// `epoch << 16 | nested guards`; 0 when the thread has no guard.
+    /// `epoch << 16 | nested guards`. The epoch is that of the thread's last outermost guard, and stays when it ends.
     active: AtomicU64,
+    /// [`ABSENT`] at first.
+    presence: AtomicU8,
     /// Whether the thread is giving back what may be all that keeps this memory: see [`Domain::leave`].
     is_leaving: AtomicBool,
     /// Lookups that found their block.
@@ -78,6 +102,48 @@ impl Slot {
         self.is_leaving.load(Ordering::Acquire) || self.pins.iter().any(PinSlot::is_left)
     }
 
+    /// Whether this thread's guards cannot see any more what was stamped so. `is_seen`: its depth is what it seems to be.
+    fn is_past(&self, stamp: Stamp, is_seen: bool) -> bool {
+        // Acquire: pairs with the Release in come_back(): if it is back, the guard it came back with is seen below.
+        if self.presence.load(Ordering::Acquire) == ABSENT {
+            return true;
+        }
+        // Acquire: pairs with the Release of a guard's begin and end: that thread's reads come before the reuse.
+        let acquire = unless(cfg!(tidelock_weaken = "grace_acquire"), Ordering::Acquire);
+        let active = self.active.load(acquire);
+        active >> DEPTH_BITS > stamp.0 || (is_seen && active & DEPTH_MASK == 0)
+    }
+
+    /// The thread, which was absent or about to be, has begun a guard.
+    #[cold]
+    fn come_back(&self) {
+        // Release: pairs with the Acquire in is_past(). A swap, and Acquire: it comes after whatever made the thread absent, and
+        // ends that if it is under way.
+        self.presence.swap(PRESENT, Ordering::AcqRel);
+        // SeqCst: pairs with the fence in stamp().
+        if !cfg!(tidelock_weaken = "come_back_fence") {
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    /// E4: the first look. The caller holds the domain's mutex, here and below.
+    fn begin_leaving(&self) {
+        // Relaxed, both: the heavy barrier comes after.
+        if self.active.load(Ordering::Relaxed) & DEPTH_MASK == 0 {
+            let _ = self.presence.compare_exchange(PRESENT, LEAVING, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// E4: the second look.
+    fn end_leaving(&self) {
+        // Acquire: pairs with the Release of the guard's end. Whoever relies on the absence gets it from there (Release below).
+        let has_guard = self.active.load(Ordering::Acquire) & DEPTH_MASK != 0;
+        let presence =
+            if has_guard && !cfg!(tidelock_weaken = "dismissed_in_guard") { PRESENT } else { ABSENT };
+        // Release: as said. Relaxed: it came back meanwhile, and is present.
+        let _ = self.presence.compare_exchange(LEAVING, presence, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
     /// Counts one up. Plain load and store: the slot has one writer.
     #[inline(always)]
     pub(crate) fn count(counter: &PlainU64) {
@@ -90,6 +156,10 @@ impl Slot {
 #[derive(Debug)]
 pub(crate) struct Domain {
     epoch: CachePadded<AtomicU64>,
+    /// Stamps below this are expedited.
+    expedited: AtomicU64,
+    /// One at a time makes threads absent.
+    dismissing: Mutex<()>,
     first: [CachePadded<Slot>; INLINE],
     /// Boxed slices of `INLINE << k` slots, null until a thread needs one.
     segments: [AtomicPtr<CachePadded<Slot>>; SEGMENTS],
@@ -99,8 +169,9 @@ impl Domain {
     pub(crate) fn new() -> Self {
         barrier::prepare();
         Self {
-            // 1: an active slot is never 0.
             epoch: CachePadded::new(AtomicU64::new(1)),
+            expedited: AtomicU64::new(0),
+            dismissing: Mutex::new(()),
             first: std::array::from_fn(|_| CachePadded::default()),
             segments: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
         }
@@ -171,7 +242,7 @@ impl Domain {
         let slot = self.slot();
         // Relaxed: this thread's own word.
         let active = slot.active.load(Ordering::Relaxed);
-        if active == 0 {
+        if active & DEPTH_MASK == 0 {
             // Acquire: pairs with the Release in stamp(): a guard that shows a later epoch sees the removal before it.
             let epoch = self.epoch.load(Ordering::Acquire);
             // The light barrier orders it before this guard's lookups. Release: pairs with the Acquire in is_clear(), which
@@ -179,6 +250,10 @@ impl Domain {
             let release = unless(cfg!(tidelock_weaken = "next_guard_release"), Ordering::Release);
             slot.active.store((epoch << DEPTH_BITS) | 1, release);
             barrier::light();
+            // Relaxed: E4; the barrier stands before it.
+            if slot.presence.load(Ordering::Relaxed) != PRESENT {
+                slot.come_back();
+            }
         } else {
             assert!(active & DEPTH_MASK < DEPTH_MASK, "E1: 65535 guards of one thread at once");
             // Release: the guard stands already; otherwise as above.
@@ -210,9 +285,37 @@ impl Domain {
 
     /// Stamps what the caller has removed from the table so far.
     pub(crate) fn stamp(&self) -> Stamp {
-        barrier::heavy();
+        // SeqCst: pairs with the fence in come_back(): whoever was absent finds the removal, or is found to be back.
+        if !cfg!(tidelock_weaken = "stamp_fence") {
+            fence(Ordering::SeqCst);
+        }
         // Release: pairs with the Acquire in guard().
         Stamp(self.epoch.fetch_add(1, Ordering::AcqRel))
+    }
+
+    /// Sees to it that threads which do nothing do not hold up what was stamped before.
+    pub(crate) fn expedite(&self) {
+        // Acquire: what was stamped below this is removed.
+        let upto = self.epoch.load(Ordering::Acquire);
+        // Whoever else is at it makes them absent.
+        let dismissing = self.dismissing.try_lock();
+        if dismissing.is_ok() {
+            self.slots().for_each(Slot::begin_leaving);
+        }
+        if !cfg!(tidelock_weaken = "dismissed_unseen") {
+            barrier::heavy();
+        }
+        if dismissing.is_ok() {
+            self.slots().for_each(Slot::end_leaving);
+        }
+        // Release: pairs with the Acquire in is_expedited(): whoever relies on it looks at the slots after the barrier.
+        self.expedited.fetch_max(upto, Ordering::Release);
+    }
+
+    /// Whether expediting would be in vain: it was done since the stamp.
+    pub(crate) fn is_expedited(&self, stamp: Stamp) -> bool {
+        // Acquire: pairs with the Release in expedite().
+        self.expedited.load(Ordering::Acquire) > stamp.0
     }
 
     /// Whether nobody can see any more what was stamped so.
@@ -220,12 +323,10 @@ impl Domain {
         if cfg!(tidelock_weaken = "no_grace") {
             return true;
         }
-        self.slots().all(|slot| {
-            // Acquire: pairs with the Release of the guard's drop: that thread's reads come before the reuse.
-            let acquire = unless(cfg!(tidelock_weaken = "grace_acquire"), Ordering::Acquire);
-            let active = slot.active.load(acquire);
-            active == 0 || active >> DEPTH_BITS > stamp.0
-        })
+        let is_expedited = self.is_expedited(stamp);
+        let mine = ptr::from_ref(self.slot());
+        // A thread knows its own guard without barriers.
+        self.slots().all(|slot| slot.is_past(stamp, is_expedited || ptr::eq(slot, mine)))
     }
 }
 
@@ -289,8 +390,7 @@ impl Drop for Guard<'_> {
     fn drop(&mut self) {
         // Relaxed: this thread's own word.
         let active = self.slot.active.load(Ordering::Relaxed);
-        let is_last = active & DEPTH_MASK == 1 || cfg!(tidelock_weaken = "guard_ends_early");
-        let rest = if is_last { 0 } else { active - 1 };
+        let rest = if cfg!(tidelock_weaken = "guard_ends_early") { active & !DEPTH_MASK } else { active - 1 };
         // Release: pairs with the Acquire in is_clear(): what this guard read was read before the reuse.
         let release = unless(cfg!(tidelock_weaken = "guard_release"), Ordering::Release);
         self.slot.active.store(rest, release);

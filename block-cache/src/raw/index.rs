@@ -300,6 +300,7 @@ impl Index {
         let old = self.current.swap(next, Ordering::AcqRel);
         debug_assert!(ptr::eq(old, table), "T6: only the current table grows");
         let stamp = domain.stamp();
+        domain.expedite();
         lock(&self.replaced).push((stamp, old));
         // Relaxed: a hint for collect().
         self.replaced_count.fetch_add(1, Ordering::Relaxed);

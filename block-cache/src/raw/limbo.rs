@@ -1,8 +1,8 @@
 //! Frames that were retired and may still be seen.
 //!
-//! They come in small batches and stand *open* until there are enough to pay for a stamp: a stamp makes every processor
-//! that runs a thread of this process stop for a moment, which takes ten microseconds and more on some machines. One stamp
-//! then serves all threads' frames at once.
+//! They come in small batches and stand *open* until there are enough for a stamp, which everybody who begins a guard then
+//! notices. As a rule all threads are past it soon, by using the cache. Where one is not, and frames pile up behind it, the
+//! stamps are expedited, which is dear: hence [`patience_for`].
 
 use std::collections::VecDeque;
 // Numbers to steer by: every access is Relaxed for that reason.
@@ -21,6 +21,8 @@ pub(crate) struct Limbo {
     len: AtomicUsize,
     /// Open frames that are worth a stamp.
     window: AtomicUsize,
+    /// Frames from which on their stamps are expedited.
+    patience: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -30,26 +32,39 @@ struct Lists {
     stamped: VecDeque<(Stamp, VecDeque<FrameNo>)>,
 }
 
-/// Frames from which on a cache is large: what it turns over is enough for a stamp to be felt, and a 64th is not missed.
+/// Frames from which on a cache is large: what it turns over is enough for expediting to be felt, and a 64th is not missed.
 const LARGE: usize = 1 << 16;
+/// So many frames pay for expediting their stamps, even in a small cache.
+const WORTH_IT: usize = 16;
 
-/// Of a large cache a 64th is out of it at any time for the sake of cheap grace periods, and at most 2048 frames are. A small
-/// one gives up a 256th: a 64th cost it up to 0.8 points of hit ratio on traces of disks.
+/// Of a large cache up to a 64th is out of it while a thread rests, and at most 2048 frames are. A small one gives up a
+/// 256th: a 64th cost it up to 0.8 points of hit ratio on traces of disks. A very small one gives up to a 64th again: a
+/// system call for every frame or two would cost it as much as the reading.
+fn patience_for(capacity: usize) -> usize {
+    let share = if capacity >= LARGE { capacity / 64 } else { capacity / 256 };
+    share.max(WORTH_IT.min(capacity / 64)).clamp(1, 2048)
+}
+
+/// A stamp makes every thread fetch the epoch anew: not for less than this.
 fn window_for(capacity: usize) -> usize {
-    let share = if capacity >= LARGE { 64 } else { 256 };
-    (capacity / share).clamp(1, 2048)
+    (patience_for(capacity) / 4).clamp(1, 256)
 }
 
 impl Limbo {
     /// For a cache of `capacity` frames.
     pub(crate) fn new(capacity: usize) -> Self {
-        let window = AtomicUsize::new(window_for(capacity));
-        Self { lists: Mutex::new(Lists::default()), len: AtomicUsize::new(0), window }
+        Self {
+            lists: Mutex::new(Lists::default()),
+            len: AtomicUsize::new(0),
+            window: AtomicUsize::new(window_for(capacity)),
+            patience: AtomicUsize::new(patience_for(capacity)),
+        }
     }
 
     /// Follows a change of the capacity, in frames.
     pub(crate) fn set_capacity(&self, capacity: usize) {
         self.window.store(window_for(capacity), Ordering::Relaxed);
+        self.patience.store(patience_for(capacity), Ordering::Relaxed);
     }
 
     /// Frames that wait.
@@ -57,24 +72,31 @@ impl Limbo {
         self.len.load(Ordering::Relaxed)
     }
 
-    /// Open frames that are worth a stamp.
-    pub(crate) fn window(&self) -> usize {
-        self.window.load(Ordering::Relaxed)
+    /// Frames that may have to wait although no guard holds them up.
+    pub(crate) fn patience(&self) -> usize {
+        self.patience.load(Ordering::Relaxed)
     }
 
-    /// Takes in `frames`, which are out of the index, and stamps what is open if that is worth it, or if `now`.
+    /// Takes in `frames`, which are out of the index, and stamps what is open if that is worth it; expedites what is stamped
+    /// if too much waits; does both if somebody waits `now`.
     pub(crate) fn send(&self, frames: &mut Vec<FrameNo>, domain: &Domain, now: bool) {
         let mut lists = lock(&self.lists);
         self.len.fetch_add(frames.len(), Ordering::Relaxed);
         lists.open.append(frames);
-        if lists.open.is_empty() || (lists.open.len() < self.window() && !now) {
-            return;
+        let is_worth_it = lists.open.len() >= self.window.load(Ordering::Relaxed);
+        if (is_worth_it || now) && !lists.open.is_empty() {
+            let open = std::mem::take(&mut lists.open).into();
+            lists.stamped.push_back((domain.stamp(), open));
         }
-        let open = std::mem::take(&mut lists.open);
-        // Not under the mutex: a stamp takes long.
+        let oldest = lists.stamped.front().map(|(stamp, _)| *stamp);
         drop(lists);
-        let stamp = domain.stamp();
-        lock(&self.lists).stamped.push_back((stamp, open.into()));
+        let is_impatient = now || self.len() >= self.patience();
+        if let Some(stamp) = oldest.filter(|_| is_impatient)
+            && !domain.is_expedited(stamp)
+            && !domain.is_clear(stamp)
+        {
+            domain.expedite();
+        }
     }
 
     /// Up to `most` frames that nobody can see any more.

@@ -3,7 +3,7 @@
 use tidelock_sync::atomic::{AtomicBool, Ordering};
 use tidelock_sync::{Arc, UnsafeCell, model, thread};
 
-use crate::raw::epoch::Domain;
+use crate::raw::epoch::{Domain, Stamp};
 
 struct Small {
     domain: Domain,
@@ -39,9 +39,26 @@ impl Small {
         // Release: as a removal does.
         self.is_there.store(false, Ordering::Release);
         let stamp = self.domain.stamp();
-        if self.domain.is_clear(stamp) {
+        self.reuse_if_clear(stamp);
+    }
+
+    fn reuse_if_clear(&self, stamp: Stamp) -> bool {
+        let is_clear = self.domain.is_clear(stamp);
+        if is_clear {
             // SAFETY: what the models test.
             self.bytes.with_mut(|bytes| unsafe { *bytes = 2 });
+        }
+        is_clear
+    }
+
+    /// As whoever does not want to wait for a thread that does nothing.
+    fn remove_and_reuse_soon(&self) {
+        // Release: as a removal does.
+        self.is_there.store(false, Ordering::Release);
+        let stamp = self.domain.stamp();
+        if !self.reuse_if_clear(stamp) {
+            self.domain.expedite();
+            self.reuse_if_clear(stamp);
         }
     }
 }
@@ -89,6 +106,41 @@ fn loom_epoch_a_nested_guard_does_not_end_the_outer_one() {
                 small.look_under_a_guard();
             }
         });
+        small.remove_and_reuse_soon();
+        reader.join().unwrap();
+    });
+}
+
+/// The reader has had a guard, and begins another when its stamp is expedited.
+#[test]
+fn loom_epoch_an_expedited_stamp_waits_for_guards_all_the_same() {
+    model(|| {
+        let small = small();
+        let reader = thread::spawn({
+            let small = small.clone();
+            move || {
+                drop(small.domain.guard());
+                small.look();
+            }
+        });
+        small.remove_and_reuse_soon();
+        reader.join().unwrap();
+    });
+}
+
+/// E4: the reader has had a guard, and begins another while it is made absent, or comes back while somebody relies on that.
+#[test]
+fn loom_epoch_a_thread_is_made_absent_between_its_guards_only() {
+    model(|| {
+        let small = small();
+        let reader = thread::spawn({
+            let small = small.clone();
+            move || {
+                drop(small.domain.guard());
+                small.look();
+            }
+        });
+        small.domain.expedite();
         small.remove_and_reuse();
         reader.join().unwrap();
     });

@@ -1,14 +1,15 @@
 //! Random reads of blocks that are not cached, each verified, with several in flight: what the way through the cache adds to
 //! the device's own time.
 //!
-//! Each thread keeps a window of reads. What comes back is replaced by as many new reads, submitted as one batch. The cache is
-//! made so small that hardly any read is a hit.
+//! At depth 1 each thread reads a block and waits for it. Otherwise it keeps a window of reads. As many as have come back are replaced by new ones, submitted as one batch, before
+//! what has come is verified: the device reads while checksums are computed. The cache is made so small that hardly any read
+//! is a hit.
 
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::Instant;
 
-use tidelock_block_cache::{Block, CacheError, Reads};
+use tidelock_block_cache::{Block, Reads};
 use tidelock_format::{BlockRef, HEADER_BYTES};
 
 use super::keys::{Keys, seed_of};
@@ -21,8 +22,10 @@ use crate::error::CliError;
 use crate::volume::DATA;
 
 const NAME: &str = "cold-read";
-/// Frames for each read in flight, and some for the writers' reserve and for frames that guards hold up.
-const FRAMES_PER_READ: u64 = 2;
+/// Of so many blocks one is cached: no more than so many reads are hits.
+const SHARE: u64 = 64;
+/// At least these: for each read in flight, and for the writers' reserve and frames that guards hold up.
+const FRAMES_PER_READ: u64 = 4;
 const FRAMES_MORE: u64 = 128;
 
 pub(crate) fn run(setting: &Setting, volume: &Volume, progress: &Progress) -> Result<Vec<Row>, CliError> {
@@ -31,11 +34,19 @@ pub(crate) fn run(setting: &Setting, volume: &Volume, progress: &Progress) -> Re
 
 fn run_at(depth: u32, setting: &Setting, volume: &Volume, progress: &Progress) -> Result<Row, CliError> {
     progress.says(&format!("{NAME}, depth {depth}"));
-    let capacity = u64::from(depth) * setting.threads as u64 * FRAMES_PER_READ + FRAMES_MORE;
+    let needed = u64::from(depth) * setting.threads as u64 * FRAMES_PER_READ + FRAMES_MORE;
+    let capacity = needed.max(u64::from(volume.slots()) / SHARE);
     let setting = Setting { capacity, ..setting.clone() };
     let cache = volume.cache(capacity).build()?;
-    let measured = Run { setting: &setting, cache: &cache, progress }.measure(|thread, clock| {
-        let keys = Keys::uniform(volume.slots(), seed_of(setting.seed, thread));
+    let run = Run { setting: &setting, cache: &cache, progress };
+    let measured = run.measure(|thread, clock| {
+        let mut keys = Keys::uniform(volume.slots(), seed_of(setting.seed, thread));
+        if depth == 1 {
+            return Samples::of(clock, || {
+                let read = cache.read_ref(volume.block_ref(keys.next()), DATA).wait();
+                read.map(touch)
+            });
+        }
         let mut window = Window::new(volume, keys, depth as usize, cache.reads());
         clock.begin();
         let mut warming = Samples::new();
@@ -61,33 +72,29 @@ impl<'a> Window<'a> {
         Self { volume, keys, depth, reads, started: HashMap::with_capacity(depth) }
     }
 
-    /// Fills the window, waits for whichever read is first, and takes all that have come in with it.
+    /// Waits until a read is over, replaces all that are, and takes them.
     fn turn(&mut self, samples: &mut Samples, clock: &Clock) {
-        self.fill();
-        let mut next = self.reads.wait_next();
-        while let Some((wanted, result)) = next {
+        self.reads.wait_any();
+        let in_flight = self.reads.in_flight();
+        let ended = self.reads.len() - in_flight;
+        self.start(self.depth - in_flight);
+        for _ in 0..ended {
+            let Some((wanted, result)) = self.reads.try_next() else { break };
             if let Some(start) = self.started.remove(&wanted) {
                 samples.took(start.elapsed());
             }
-            end(result, samples, clock);
-            next = self.reads.try_next();
+            samples.count(clock, result.map(touch));
         }
     }
 
-    fn fill(&mut self) {
-        let missing = self.depth - self.reads.len();
-        let wanted: Vec<BlockRef> = (0..missing).map(|_| self.volume.block_ref(self.keys.next())).collect();
+    fn start(&mut self, count: usize) {
+        let wanted: Vec<BlockRef> = (0..count).map(|_| self.volume.block_ref(self.keys.next())).collect();
         let start = Instant::now();
         self.started.extend(wanted.iter().map(|wanted| (*wanted, start)));
         self.reads.start(&wanted, DATA);
     }
 }
 
-fn end(result: Result<Block, CacheError>, samples: &mut Samples, clock: &Clock) {
-    samples.count(
-        clock,
-        result.map(|block| {
-            black_box(block[HEADER_BYTES]);
-        }),
-    );
+fn touch(block: Block) {
+    black_box(block[HEADER_BYTES]);
 }
