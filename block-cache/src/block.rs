@@ -37,7 +37,12 @@ impl Block {
         pin: Pin,
         site: &'static Location<'static>,
     ) -> Self {
-        Self { shared: NonNull::from(shared), pin, frame, ticket: shared.references.note(frame, site) }
+        let ticket = match pin {
+            Pin::Counted => shared.references.note(frame, site),
+            // Never noted: see pin_image().
+            Pin::Slotted(_) => Ticket::NONE,
+        };
+        Self { shared: NonNull::from(shared), pin, frame, ticket }
     }
 
     #[inline(always)]
@@ -81,7 +86,9 @@ impl Clone for Block {
 impl Drop for Block {
     #[inline(always)]
     fn drop(&mut self) {
-        self.shared().references.forget(self.ticket);
+        if self.pin == Pin::Counted {
+            self.shared().references.forget(self.ticket);
+        }
         // The last block of an abandoned cache: its memory goes now that nothing here refers to it any more.
         let keep_alive = self.shared().core.let_go_and_leave(self.frame, self.pin);
         drop(keep_alive);

@@ -333,10 +333,22 @@ impl Shared {
         magic: Magic,
         site: &'static Location<'static>,
     ) -> Option<Block> {
-        let guard = self.core.domain.guard();
-        let (frame, pin) = self.core.pin_image(&guard, wanted, magic)?;
-        Slot::count(&guard.slot().hits);
-        drop(guard);
+        if !self.references.are_noted()
+            && let Ok(found) = self.core.pin_image_simply(wanted, magic)
+        {
+            return found.map(|(frame, pin)| Block::from_pin(self, frame, pin, site));
+        }
+        self.pin_image_the_long_way(wanted, magic, site)
+    }
+
+    #[inline(never)]
+    fn pin_image_the_long_way(
+        &self,
+        wanted: BlockRef,
+        magic: Magic,
+        site: &'static Location<'static>,
+    ) -> Option<Block> {
+        let (frame, pin) = self.core.pin_image(wanted, magic, self.references.are_noted())?;
         Some(Block::from_pin(self, frame, pin, site))
     }
 }

@@ -19,6 +19,11 @@ struct Book {
     taken: HashMap<u32, (FrameNo, &'static Location<'static>)>,
 }
 
+impl Ticket {
+    /// Of a reference that is not noted.
+    pub(crate) const NONE: Self = Self(0);
+}
+
 /// The book of references.
 #[derive(Debug)]
 pub(crate) struct References {
@@ -30,11 +35,17 @@ impl References {
         Self { book: keep_book.then(Mutex::default) }
     }
 
+    /// Whether references are noted.
+    #[inline(always)]
+    pub(crate) fn are_noted(&self) -> bool {
+        self.book.is_some()
+    }
+
     /// Notes a reference to `frame` that was taken at `site`.
     #[inline(always)]
     pub(crate) fn note(&self, frame: FrameNo, site: &'static Location<'static>) -> Ticket {
         match &self.book {
-            None => Ticket(0),
+            None => Ticket::NONE,
             Some(book) => Self::write(book, frame, site),
         }
     }

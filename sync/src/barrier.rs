@@ -12,10 +12,10 @@
 //! The idea is that of asymmetric fences (P1202, folly, and the `seize` crate).
 
 #[cfg(not(any(tidelock_loom, tidelock_shuttle)))]
-pub use system::{heavy, light};
+pub use system::{heavy, light, light_if_granted};
 
 #[cfg(any(tidelock_loom, tidelock_shuttle))]
-pub use modelled::{heavy, light};
+pub use modelled::{heavy, light, light_if_granted};
 
 #[cfg(any(tidelock_loom, tidelock_shuttle))]
 mod modelled {
@@ -28,6 +28,11 @@ mod modelled {
             // SeqCst: pairs with heavy(); one of the two sides sees the other's store.
             fence(Ordering::SeqCst);
         }
+    }
+
+    /// The frequent side's half, for who knows that [`prepare`](super::prepare) was granted its wish, or fences by itself.
+    pub fn light_if_granted() {
+        light();
     }
 
     /// The rare side's half.
@@ -57,6 +62,13 @@ mod system {
             // SeqCst: pairs with the fence in heavy().
             fence(Ordering::SeqCst);
         }
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    /// As [`light`] where [`prepare`](super::prepare) was granted its wish; nothing at all where it was not, and the caller
+    /// has to see to a fence. For callers who can have both cases decided by a look that they take anyway.
+    #[inline(always)]
+    pub fn light_if_granted() {
         compiler_fence(Ordering::SeqCst);
     }
 

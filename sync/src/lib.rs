@@ -34,7 +34,7 @@ pub use backend::{Arc, Condvar, Mutex, MutexGuard, UnsafeCell, atomic, hint, mod
 pub use event::{Event, Listener};
 pub use op::{Op, Pending};
 pub use snapshot::{ColdSnapshot, Snapshot};
-pub use thread_index::{thread_index, thread_index_bound};
+pub use thread_index::{known_thread_index, thread_index, thread_index_bound};
 
 /// Atomics that models do not explore: statistics, and numbers to steer by, on which no correctness rests. Always `std`'s; a
 /// model of the real ones would take for ever, and find nothing.

@@ -81,6 +81,12 @@ mod cached {
         }
     }
 
+    /// The calling thread's number, if it was asked for before: without a call.
+    #[inline(always)]
+    pub fn known_thread_index() -> Option<usize> {
+        CACHED.get().checked_sub(1)
+    }
+
     #[cold]
     fn lease() -> usize {
         // While the thread's locals are being destroyed there is no lease to be had any more: take a number for good.
@@ -124,6 +130,11 @@ mod cached {
     pub fn thread_index() -> usize {
         NUMBER.with(|number| *number)
     }
+
+    /// As above.
+    pub fn known_thread_index() -> Option<usize> {
+        Some(thread_index())
+    }
 }
 
 #[cfg(tidelock_shuttle)]
@@ -140,11 +151,16 @@ mod cached {
         LEASE.with(|lease| lease.0)
     }
 
+    /// As above.
+    pub fn known_thread_index() -> Option<usize> {
+        Some(thread_index())
+    }
+
     pub(super) fn forget_cached() {}
 }
 
 #[cfg(tidelock_loom)]
 use cached::bound;
-pub use cached::thread_index;
+pub use cached::{known_thread_index, thread_index};
 #[cfg(not(tidelock_loom))]
 use leases::bound;

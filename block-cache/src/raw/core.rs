@@ -16,10 +16,10 @@ use tidelock_sync::unmodelled::Ordering as PlainOrdering;
 
 use ahash::RandomState;
 use tidelock_format::{BlockNo, BlockRef, BlockSize, Magic, Seq};
-use tidelock_sync::atomic::{AtomicBool, Ordering};
+use tidelock_sync::atomic::{AtomicU8, Ordering, fence};
 use tidelock_sync::{Mutex, MutexGuard, barrier, thread};
 
-use super::epoch::{Domain, Guard};
+use super::epoch::{Domain, Guard, Slot};
 use super::evict::Walked;
 use super::frame::{FrameHeader, FrameNo, Frames};
 use super::index::Index;
@@ -55,6 +55,13 @@ const SWEEP: usize = if cfg!(tidelock_weaken = "sweep_uncounted") { 0 } else { 1
 const LIMBO_WINDOWS_AHEAD: usize = 2;
 const LIMBO_WINDOWS_MAX: usize = 8;
 
+/// Nothing to look at.
+const NONE: u8 = 0;
+/// The system grants no cheap barriers.
+const FENCE: u8 = 1;
+/// The cache was abandoned.
+const ABANDONED: u8 = 2;
+
 /// Who wants a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -67,6 +74,10 @@ pub(crate) enum Purpose {
 /// No frame could be had: all are pinned, dirty, or held up by a guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoFrame;
+
+/// A lookup that has to be done the long way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotSimple;
 
 /// A reader's claim to be the one who fills a block.
 #[derive(Clone, Copy, Debug)]
@@ -123,13 +134,15 @@ pub(crate) struct Core {
     /// The account with a shared budget.
     pub(crate) charge: Charge,
     hasher: RandomState,
-    is_abandoned: AtomicBool,
+    /// What whoever gives back a slotted pin has to look at.
+    attention: AtomicU8,
     orphans: Mutex<Orphans>,
 }
 
 impl Core {
     pub(crate) fn new(plan: Plan, hasher: RandomState, charge: Charge) -> io::Result<Self> {
         let total = plan.capacity_max + plan.reserve;
+        let attention = if barrier::prepare() { NONE } else { FENCE };
         Ok(Self {
             frames: Frames::reserve(total, plan.size)?,
             index: Index::new(plan.expected)?,
@@ -139,7 +152,7 @@ impl Core {
             counters: Counters::default(),
             charge,
             hasher,
-            is_abandoned: AtomicBool::new(false),
+            attention: AtomicU8::new(attention),
             orphans: Mutex::default(),
         })
     }
@@ -201,30 +214,49 @@ impl Core {
         Some(frame)
     }
 
-    /// Pins the frame that holds exactly this image, verified.
+    /// Pins the frame that holds exactly this image, verified, and counts the hit, where that is as simple as it mostly is: the
+    /// thread is known, holds nothing else, and the block stands at its home.
     #[inline(always)]
-    pub(crate) fn pin_image(
+    pub(crate) fn pin_image_simply(
         &self,
-        guard: &Guard<'_>,
         wanted: BlockRef,
         magic: Magic,
-    ) -> Option<(FrameNo, Pin)> {
-        let frame = self.find_image(guard, self.hash(wanted.blkno), wanted, magic)?;
-        match guard.slot().free_pin() {
-            Some(slot) => {
+    ) -> Result<Option<(FrameNo, Pin)>, NotSimple> {
+        let guard = self.domain.simple_guard().ok_or(NotSimple)?;
+        let slot = guard.slot().first_free_pin().ok_or(NotSimple)?;
+        let hash = self.hash(wanted.blkno);
+        match self.index.find_at_home(hash, |frame| self.accept_image(frame, wanted, magic)) {
+            AtHome::Found(frame) => {
                 // E2: under the guard that saw the frame present.
                 slot.hold(frame);
-                Some((frame, Pin::Slotted(NonNull::from(slot))))
+                Slot::count(&guard.slot().hits);
+                Ok(Some((frame, Pin::Slotted(NonNull::from(slot)))))
             }
-            None => self.pin_counted(frame),
+            AtHome::Absent => Ok(None),
+            AtHome::Overflowed | AtHome::Moved => Err(NotSimple),
         }
     }
 
+    /// The same in every case. `is_noted`: somebody keeps book of the pin, which is counted then.
+    pub(crate) fn pin_image(&self, wanted: BlockRef, magic: Magic, is_noted: bool) -> Option<(FrameNo, Pin)> {
+        let guard = self.domain.guard();
+        let frame = self.find_image(&guard, self.hash(wanted.blkno), wanted, magic)?;
+        let pin = match guard.slot().free_pin() {
+            Some(slot) if !is_noted => {
+                // E2: under the guard that saw the frame present.
+                slot.hold(frame);
+                Pin::Slotted(NonNull::from(slot))
+            }
+            _ => self.pin_counted(frame)?,
+        };
+        Slot::count(&guard.slot().hits);
+        Some((frame, pin))
+    }
+
     /// A counted pin for the frame of a readable image, found under a guard; none if it was hidden meanwhile.
-    #[cold]
-    fn pin_counted(&self, frame: FrameNo) -> Option<(FrameNo, Pin)> {
+    fn pin_counted(&self, frame: FrameNo) -> Option<Pin> {
         if self.header(frame).state.pin().is_readable() {
-            return Some((frame, Pin::Counted));
+            return Some(Pin::Counted);
         }
         self.unpin_in_vain(frame);
         None
@@ -291,14 +323,40 @@ impl Core {
     /// cache and free it as soon as the pin is gone, but not before this call has ended.
     #[inline(always)]
     pub(crate) fn let_go_and_leave(&self, frame: FrameNo, pin: Pin) -> Option<KeepAlive> {
-        let Some(slot) = pin.slot() else {
-            let leaving = self.domain.leave();
-            let keep_alive = self.unpin(frame);
-            drop(leaving);
-            return keep_alive;
-        };
+        match pin.slot() {
+            Some(slot) if self.try_leave_slot(slot) => None,
+            Some(slot) => self.leave_slot(slot),
+            None => {
+                let leaving = self.domain.leave();
+                let keep_alive = self.unpin(frame);
+                drop(leaving);
+                keep_alive
+            }
+        }
+    }
+
+    /// Gives back a slotted pin, unless there is more to look at: then it is left, and [`leave_slot`](Self::leave_slot) has to
+    /// end that.
+    #[inline(always)]
+    fn try_leave_slot(&self, slot: &PinSlot) -> bool {
         slot.leave();
-        let keep_alive = self.after_release(slot);
+        barrier::light_if_granted();
+        // Relaxed: ordered by the barriers, see abandon().
+        let may_leave = self.attention.load(Ordering::Relaxed) == NONE;
+        if may_leave {
+            slot.vacate();
+        }
+        may_leave
+    }
+
+    /// The end of a slotted pin that was left, for an abandoned cache, and where there are no cheap barriers.
+    #[cold]
+    fn leave_slot(&self, slot: &PinSlot) -> Option<KeepAlive> {
+        // SeqCst: the barrier, where the system grants none.
+        fence(Ordering::SeqCst);
+        // Relaxed: as above.
+        let is_abandoned = self.attention.load(Ordering::Relaxed) == ABANDONED;
+        let keep_alive = if is_abandoned { self.release_orphan(slot) } else { None };
         slot.vacate();
         keep_alive
     }
@@ -585,7 +643,7 @@ impl Core {
         // E2 for slots: a slotted pin is given back by a plain store. Either its holder sees that the cache was abandoned
         // (a light barrier after that store), or the look at the slots below sees the store (a heavy one before it).
         // SeqCst: cold.
-        self.is_abandoned.store(true, Ordering::SeqCst);
+        self.attention.store(ABANDONED, Ordering::SeqCst);
         barrier::heavy();
         let mut orphans = self.orphans();
         orphans.keep_alive = Some(keep_alive);
@@ -608,14 +666,6 @@ impl Core {
     }
 
     /// A slotted pin was given back. What an abandoned cache has to do then.
-    #[inline(always)]
-    pub(crate) fn after_release(&self, slot: &PinSlot) -> Option<KeepAlive> {
-        barrier::light();
-        // Relaxed: ordered by the barriers, see abandon().
-        if self.is_abandoned.load(Ordering::Relaxed) { self.release_orphan(slot) } else { None }
-    }
-
-    #[cold]
     fn release_orphan(&self, slot: &PinSlot) -> Option<KeepAlive> {
         let was_counted = self.orphans().slots.remove(&(ptr::from_ref(slot) as usize));
         if was_counted { self.count_orphan_out() } else { None }

@@ -5,7 +5,7 @@ use tidelock_format::{BlockNo, BlockRef, BlockSize, Magic, Seq};
 use tidelock_sync::Arc;
 
 use crate::budget::Charge;
-use crate::raw::core::{Core, Plan, Purpose};
+use crate::raw::core::{Core, NotSimple, Plan, Purpose};
 use crate::raw::epoch::Guard;
 use crate::raw::frame::FrameNo;
 use crate::raw::pin::Pin;
@@ -64,7 +64,7 @@ pub(crate) fn peek(core: &Core, guard: &Guard<'_>, image: BlockRef) -> Option<Fr
 
 /// Pins an image as a hit does: in the thread's slot, or when that is taken, by counting.
 pub(crate) fn pin(core: &Core, image: BlockRef) -> Option<(FrameNo, Pin)> {
-    core.pin_image(&core.domain.guard(), image, MAGIC)
+    core.pin_image_simply(image, MAGIC).unwrap_or_else(|NotSimple| core.pin_image(image, MAGIC, false))
 }
 
 /// Reads an image that was pinned, twice, and lets go of it as a block does.
