@@ -93,7 +93,10 @@ impl Arguments {
 
     fn scale(&self) -> Scale {
         let scale = if self.quick { Scale::QUICK } else { Scale::FULL };
-        Scale { repetitions: self.repetitions.map_or(scale.repetitions, usize::from), ..scale }
+        match self.repetitions.map(usize::from) {
+            Some(repetitions) => Scale { repetitions, growths: repetitions, ..scale },
+            None => scale,
+        }
     }
 
     /// The machine goes on top of the tables, but not among the JSON lines.

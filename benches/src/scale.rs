@@ -8,6 +8,8 @@
 pub struct Scale {
     /// How often the whole plan is played.
     pub repetitions: usize,
+    /// How often growth is played, at most: half a minute each time.
+    pub growths: usize,
     /// Lookups in a resident set, against every peer.
     pub lookups: usize,
     /// Lookups where all who take part are fast.
@@ -26,6 +28,7 @@ impl Scale {
     /// Some twenty minutes in all.
     pub const FULL: Self = Self {
         repetitions: 7,
+        growths: 7,
         lookups: 2 << 20,
         fast_lookups: 8 << 20,
         far_lookups: 4 << 20,
@@ -37,6 +40,7 @@ impl Scale {
     /// Under three minutes in all.
     pub const QUICK: Self = Self {
         repetitions: 3,
+        growths: 1,
         lookups: 256 << 10,
         fast_lookups: 1 << 20,
         far_lookups: 512 << 10,

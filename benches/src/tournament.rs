@@ -60,6 +60,10 @@ pub fn play(
         let mut stage = Stage::default();
         let mut rounds = rows.iter_mut().map(|row| &mut row.rounds);
         for fixture in fixtures {
+            if repetition >= repetitions_of(fixture, scale) as u64 {
+                rounds.by_ref().take(rows_of(fixture).count()).for_each(drop);
+                continue;
+            }
             let workload = (fixture.workload.load)(scale, seed.wrapping_add(repetition));
             stage.enter(&workload, fixture);
             for bout in &fixture.bouts {
@@ -75,7 +79,12 @@ pub fn play(
 
 /// How often [`play`] notes something.
 pub fn notes(fixtures: &[Fixture], scale: &Scale) -> usize {
-    fixtures.iter().flat_map(rows_of).count() * scale.repetitions
+    fixtures.iter().map(|fixture| rows_of(fixture).count() * repetitions_of(fixture, scale)).sum()
+}
+
+fn repetitions_of(fixture: &Fixture, scale: &Scale) -> usize {
+    let most = if fixture.workload.name == "growth" { scale.growths } else { scale.repetitions };
+    most.min(scale.repetitions)
 }
 
 /// Its rows, in the order they are played, without rounds.
@@ -163,6 +172,7 @@ mod tests {
 
     const TINY: Scale = Scale {
         repetitions: 2,
+        growths: 1,
         lookups: 1 << 10,
         fast_lookups: 1 << 10,
         far_lookups: 1 << 10,

@@ -13,8 +13,9 @@ use tidelock_sync::Event;
 use tidelock_sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 
 use crate::fault::{ArmedFault, FaultPoint, Faults};
-use crate::raw::core::{Claim, Core, KeepAlive, NoFrame, Purpose};
+use crate::raw::core::{Claim, Core, NoFrame, Purpose};
 use crate::raw::frame::FrameNo;
+use crate::raw::orphans::KeepAlive;
 use crate::raw::pin::Pin;
 use crate::raw::state::Phase;
 use crate::references::References;

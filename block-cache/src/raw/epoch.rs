@@ -126,7 +126,8 @@ impl Slot {
         // Acquire: pairs with the Release of a guard's begin and end: that thread's reads come before the reuse.
         let acquire = unless(cfg!(tidelock_weaken = "grace_acquire"), Ordering::Acquire);
         let active = self.active.load(acquire);
-        active >> DEPTH_BITS > stamp.0 || (is_seen && active & DEPTH_MASK == 0)
+        let has_guard = active & DEPTH_MASK != 0 && !cfg!(tidelock_weaken = "depth_ignored");
+        active >> DEPTH_BITS > stamp.0 || (is_seen && !has_guard)
     }
 
     /// The thread, which was absent or about to be or has to fence, has begun a guard.

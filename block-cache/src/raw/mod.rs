@@ -10,7 +10,8 @@
 //! | `policy`, `ghost` | which block to give up | V1, V2 |
 //! | `evict` | the hands, and what they do to frames they meet | |
 //! | `pool`, `limbo` | frames that hold no block | M1 to M3 |
-//! | `core` | all of these together: find, claim, replace, evict | B1 to B8 |
+//! | `orphans` | the last pins, and a cache whose last handle is gone | B8 |
+//! | `core` | all of these together: find, claim, replace, evict | B1 to B7 |
 
 mod arena;
 pub(crate) mod core;
@@ -20,6 +21,7 @@ pub(crate) mod frame;
 mod ghost;
 pub(crate) mod index;
 mod limbo;
+pub(crate) mod orphans;
 pub(crate) mod pin;
 pub(crate) mod policy;
 pub(crate) mod pool;

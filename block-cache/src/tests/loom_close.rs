@@ -11,8 +11,9 @@ use super::desk;
 use super::model::{MAGIC, bare_core, check, image, pin, put};
 use crate::CacheError;
 use crate::close::{close, outstanding};
-use crate::raw::core::{Claim, Core, KeepAlive};
+use crate::raw::core::{Claim, Core};
 use crate::raw::frame::FrameNo;
+use crate::raw::orphans::KeepAlive;
 use crate::raw::pin::Pin;
 
 /// A core, and a cell that notices whoever uses the core while it is freed.
