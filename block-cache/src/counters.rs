@@ -104,6 +104,8 @@ counters! {
     shrink_pinned,
     /// Calls to shrink.
     shrinks,
+    /// Barriers on every processor, because frames had piled up behind a thread that did nothing.
+    grace_expedited,
     /// Requests for a frame that found none.
     no_frame,
     /// Dirty blocks that took their frame from the reserve.

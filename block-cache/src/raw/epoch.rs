@@ -18,7 +18,7 @@
 //! looks up later, and what it looked up before had come to its end when it stored that.
 //! For an expedited stamp, the slot's store and the table's loads have a light barrier between them, the table's stores and
 //! the look at the slots a heavy one: one side sees the other.
-//! A thread that was absent has a fence between saying that it is back and its lookups, and the stamp has one between the
+//! A thread that was absent, or whose number is so new that a look at the slots may miss it, has a fence between saying that it is back and its lookups, and the stamp has one between the
 //! removal and the look at who is absent.
 //!
 //! **E4** A thread is made absent between two looks at its depth with a heavy barrier between them. *Why that is enough:* it

@@ -78,8 +78,8 @@ impl Limbo {
     }
 
     /// Takes in `frames`, which are out of the index, and stamps what is open if that is worth it; expedites what is stamped
-    /// if too much waits; does both if somebody waits `now`.
-    pub(crate) fn send(&self, frames: &mut Vec<FrameNo>, domain: &Domain, now: bool) {
+    /// if too much waits; does both if somebody waits `now`. Tells whether it expedited.
+    pub(crate) fn send(&self, frames: &mut Vec<FrameNo>, domain: &Domain, now: bool) -> bool {
         let mut lists = lock(&self.lists);
         self.len.fetch_add(frames.len(), Ordering::Relaxed);
         lists.open.append(frames);
@@ -91,12 +91,12 @@ impl Limbo {
         let oldest = lists.stamped.front().map(|(stamp, _)| *stamp);
         drop(lists);
         let is_impatient = now || self.len() >= self.patience();
-        if let Some(stamp) = oldest.filter(|_| is_impatient)
-            && !domain.is_expedited(stamp)
-            && !domain.is_clear(stamp)
-        {
+        let Some(oldest) = oldest.filter(|_| is_impatient) else { return false };
+        let is_held_up = !domain.is_expedited(oldest) && !domain.is_clear(oldest);
+        if is_held_up {
             domain.expedite();
         }
+        is_held_up
     }
 
     /// Up to `most` frames that nobody can see any more.

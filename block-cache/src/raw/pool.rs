@@ -196,7 +196,9 @@ impl Pool {
     pub(crate) fn seal(&self, stash: &mut Stash, domain: &Domain, counters: &Counters, now: bool) {
         // The walks of the batch are told all at once: the counters are shared.
         counters.count_walk(std::mem::take(&mut stash.walked));
-        self.limbo.send(&mut stash.outgoing, domain, now);
+        if self.limbo.send(&mut stash.outgoing, domain, now) {
+            counters.grace_expedited.count();
+        }
     }
 
     /// Moves a batch of clear frames from limbo into `stash`; as far as too many are issued, out of circulation.

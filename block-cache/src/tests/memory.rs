@@ -87,6 +87,29 @@ fn a_batch_does_not_evict_its_own_hits() {
     rig::close_clean(cache);
 }
 
+/// E1, E4: threads that use the cache pay no barrier for grace periods, and one that rests costs one, not one a window.
+#[test]
+fn a_thread_that_rests_holds_up_no_frames_and_costs_one_barrier() {
+    let cache = rig::builder(rig::device(), 256).build().unwrap();
+    fill(&cache, 1..2000);
+    assert_eq!(cache.stats().events.grace_expedited, 0);
+    let (rests, goes_on) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            fill(&cache, 2000..2010);
+            rests.wait();
+            goes_on.wait();
+            fill(&cache, 2010..2020);
+        });
+        rests.wait();
+        fill(&cache, 2020..4000);
+        goes_on.wait();
+    });
+    let events = cache.stats().events;
+    assert!((1..=8).contains(&events.grace_expedited), "{events:?}");
+    rig::close_clean(cache);
+}
+
 /// S-12, B1: a second image for a block number is not entered; the first one wins.
 #[test]
 fn inserting_twice_gives_the_image_that_was_first() {
