@@ -45,9 +45,9 @@ fn give_way(round: usize) {
     thread::yield_now();
 }
 
-/// Windows of frames in limbo beyond which eviction does not go on ahead of need, and beyond which it does not go on at all.
-const LIMBO_WINDOWS_AHEAD: usize = 2;
-const LIMBO_WINDOWS_MAX: usize = 8;
+/// Times limbo's patience beyond which eviction does not go on ahead of need, and beyond which it does not go on at all.
+const BACKLOG_AHEAD: usize = 2;
+const BACKLOG_MAX: usize = 8;
 
 /// Who wants a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -331,7 +331,7 @@ impl Core {
             }
             stash.look_at_pins(&self.domain);
             // Evicting more does not help whoever waits for a guard to end, and would empty the cache into limbo.
-            let is_backed_up = self.pool.limbo.len() >= self.limbo_max(LIMBO_WINDOWS_MAX);
+            let is_backed_up = self.pool.limbo.len() >= self.limbo_max(BACKLOG_MAX);
             let walked = if is_backed_up { Walked::default() } else { self.evict(&mut stash, 2 * batch) };
             self.pool.seal(&mut stash, &self.domain, &self.counters, true);
             self.index.collect(&self.domain);
@@ -368,7 +368,7 @@ impl Core {
     fn evict_ahead(&self, stash: &mut Stash) {
         let (issued, limit) = (self.pool.issued(), self.pool.limit());
         // What is in limbo was paid for already. Without this a backlog, once somebody's guard has made one, would stay.
-        if issued < limit || self.pool.limbo.len() >= self.limbo_max(LIMBO_WINDOWS_AHEAD) {
+        if issued < limit || self.pool.limbo.len() >= self.limbo_max(BACKLOG_AHEAD) {
             return;
         }
         self.evict(stash, if issued > limit { 2 } else { 1 });
@@ -387,9 +387,9 @@ impl Core {
         margin + issued.saturating_sub(self.pool.reserve_target() + resident)
     }
 
-    /// Frames in limbo that are `windows` of them, and as many batches more.
-    fn limbo_max(&self, windows: usize) -> usize {
-        windows * (self.pool.limbo.patience() + self.pool.batch())
+    /// Frames in limbo that are so many `times` what it is patient with, and as many batches.
+    fn limbo_max(&self, times: usize) -> usize {
+        times * (self.pool.limbo.patience() + self.pool.batch())
     }
 
     /// Gives back a frame that was taken and not used.

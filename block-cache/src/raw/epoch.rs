@@ -1,7 +1,7 @@
 //! Grace periods: when is a frame that left the table certainly out of every lookup's sight?
 //!
 //! Each thread has a slot of its own in the [`Domain`]. A [`Guard`] writes the current epoch and a depth of one there, and
-//! takes the depth off on drop: two plain stores to the thread's own cache line, no fence ([`barrier::light`]). Whoever
+//! takes the depth off on drop: two plain stores to the thread's own cache line, no fence ([`barrier::light_if_granted`]). Whoever
 //! retires frames collects them in batches; each batch gets a stamp, which moves the epoch on. A batch may be reused when
 //! every thread is past its stamp, in one of three ways:
 //!
@@ -18,8 +18,8 @@
 //! looks up later, and what it looked up before had come to its end when it stored that.
 //! For an expedited stamp, the slot's store and the table's loads have a light barrier between them, the table's stores and
 //! the look at the slots a heavy one: one side sees the other.
-//! A thread that was absent, or whose number is so new that a look at the slots may miss it, has a fence between saying that it is back and its lookups, and the stamp has one between the
-//! removal and the look at who is absent.
+//! A thread that was absent, or whose number is so new that a look at the slots may miss it, has a fence between saying that
+//! it is back and its lookups, and the stamp has one between the removal and the look at who is absent.
 //!
 //! **E4** A thread is made absent between two looks at its depth with a heavy barrier between them. *Why that is enough:* it
 //! writes its depth, and after a light barrier looks whether it is absent. So it either finds that out, or the second look

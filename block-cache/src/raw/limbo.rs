@@ -28,7 +28,7 @@ pub(crate) struct Limbo {
 #[derive(Debug, Default)]
 struct Lists {
     open: Vec<FrameNo>,
-    /// About oldest first: two who stamp at a time may come in either order.
+    /// Oldest first.
     stamped: VecDeque<(Stamp, VecDeque<FrameNo>)>,
 }
 
