@@ -8,14 +8,15 @@
 //! execute a full barrier (`membarrier(2)`, `MEMBARRIER_CMD_PRIVATE_EXPEDITED`, Linux 4.14). So whatever the frequent
 //! side stored before its `light` is visible after the `heavy`, or its later loads come after it.
 //!
-//! Where the system call cannot be had, [`light`] becomes a full fence too; under a model both are fences.
+//! Where the system call cannot be had, [`light`] is nothing but a compiler's barrier and the frequent side has to fence for
+//! itself: [`prepare`] tells it so, once, and it can fold that into a look that it takes anyway. Under a model both are fences.
 //! The idea is that of asymmetric fences (P1202, folly, and the `seize` crate).
 
 #[cfg(not(any(tidelock_loom, tidelock_shuttle)))]
-pub use system::{heavy, light, light_if_granted};
+pub use system::{heavy, light};
 
 #[cfg(any(tidelock_loom, tidelock_shuttle))]
-pub use modelled::{heavy, light, light_if_granted};
+pub use modelled::{heavy, light};
 
 #[cfg(any(tidelock_loom, tidelock_shuttle))]
 mod modelled {
@@ -30,11 +31,6 @@ mod modelled {
         }
     }
 
-    /// The frequent side's half, for who knows that [`prepare`](super::prepare) was granted its wish, or fences by itself.
-    pub fn light_if_granted() {
-        light();
-    }
-
     /// The rare side's half.
     pub fn heavy() {
         if !cfg!(tidelock_weaken = "heavy_barrier") {
@@ -47,28 +43,12 @@ mod modelled {
 #[cfg(not(any(tidelock_loom, tidelock_shuttle)))]
 mod system {
     use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicBool, Ordering, compiler_fence, fence};
-
-    /// Whether the frequent side must fence for itself. Starts true: right before the kernel was asked, merely slow.
-    static LIGHT_MUST_FENCE: AtomicBool = AtomicBool::new(true);
+    use std::sync::atomic::{Ordering, compiler_fence, fence};
 
     /// The frequent side's half: its stores before are visible to whoever calls [`heavy`] after, or its loads after see
-    /// what that party stored before.
+    /// what that party stored before. Provided that [`prepare`](super::prepare) has said yes; else the caller adds a fence.
     #[inline(always)]
     pub fn light() {
-        // Relaxed: turns false once, after the kernel accepted the registration; reading an old `true` only costs a
-        // fence. A thread cannot read `false` before the registration holds for the whole process.
-        if LIGHT_MUST_FENCE.load(Ordering::Relaxed) {
-            // SeqCst: pairs with the fence in heavy().
-            fence(Ordering::SeqCst);
-        }
-        compiler_fence(Ordering::SeqCst);
-    }
-
-    /// As [`light`] where [`prepare`](super::prepare) was granted its wish; nothing at all where it was not, and the caller
-    /// has to see to a fence. For callers who can have both cases decided by a look that they take anyway.
-    #[inline(always)]
-    pub fn light_if_granted() {
         compiler_fence(Ordering::SeqCst);
     }
 
@@ -79,22 +59,14 @@ mod system {
         if register() && !membarrier::expedite() {
             unreachable!("membarrier failed after the kernel accepted the registration");
         }
-        // SeqCst: pairs with the fence in light() where that has to fence.
+        // SeqCst: pairs with the fence of a caller of light() who has to add one.
         fence(Ordering::SeqCst);
     }
 
-    /// Asks the kernel once, and tells whether it will do.
-    ///
-    /// A `light` that ran before this returned `true` for the first time fenced for itself; one that runs later is
-    /// covered by the system call. A thread that read `true` a moment ago merely fences needlessly.
+    /// Asks the kernel once, and tells whether it will do. From then on it covers every thread of the process.
     pub(super) fn register() -> bool {
         static REGISTERED: OnceLock<bool> = OnceLock::new();
-        *REGISTERED.get_or_init(|| {
-            let accepted = membarrier::register();
-            // Release: pairs with nothing that must see more than the flag itself.
-            LIGHT_MUST_FENCE.store(!accepted, Ordering::Release);
-            accepted
-        })
+        *REGISTERED.get_or_init(membarrier::register)
     }
 
     #[cfg(target_os = "linux")]
@@ -130,8 +102,8 @@ mod system {
     }
 }
 
-/// Asks the kernel for cheap barriers. Called once by whoever is going to use [`light`] often; until then [`light`] is
-/// a full fence. Returns whether the kernel agreed.
+/// Asks the kernel for cheap barriers, and returns whether it agreed. Whoever uses [`light`] calls this before, and where
+/// the answer is no puts a sequentially consistent fence behind each [`light`].
 pub fn prepare() -> bool {
     #[cfg(not(any(tidelock_loom, tidelock_shuttle)))]
     return system::register();

@@ -55,8 +55,8 @@ mod leases {
 /// A number that no thread's index has reached so far. Grows only.
 ///
 /// A thread has raised it before its first call to [`thread_index`] returns, so whoever reads it after a
-/// [`barrier::heavy`](crate::barrier::heavy) misses no thread that has passed a [`barrier::light`](crate::barrier::light)
-/// since then.
+/// [`barrier::heavy`](crate::barrier::heavy) misses no thread that has passed a [`barrier::light`](crate::barrier::light),
+/// or the fence that stands in for it, since then.
 pub fn thread_index_bound() -> usize {
     bound()
 }

@@ -1,7 +1,7 @@
 //! Grace periods: when is a frame that left the table certainly out of every lookup's sight?
 //!
 //! Each thread has a slot of its own in the [`Domain`]. A [`Guard`] writes the current epoch and a depth of one there, and
-//! takes the depth off on drop: two plain stores to the thread's own cache line, no fence ([`barrier::light_if_granted`]). Whoever
+//! takes the depth off on drop: two plain stores to the thread's own cache line, no fence ([`barrier::light`]). Whoever
 //! retires frames collects them in batches; each batch gets a stamp, which moves the epoch on. A batch may be reused when
 //! every thread is past its stamp, in one of three ways:
 //!
@@ -50,7 +50,10 @@ const SEGMENTS: usize = 24;
 
 /// Low bits of a slot's word that count nested guards; the epoch stands above.
 const DEPTH_BITS: u32 = 16;
-const DEPTH_MASK: u64 = (1 << DEPTH_BITS) - 1;
+const DEPTH_MASK: u64 = EPOCH_UNIT - 1;
+
+/// One epoch, in a slot's word.
+const EPOCH_UNIT: u64 = 1 << DEPTH_BITS;
 
 /// The thread's next guard begins with a fence: for now nobody need wait for it.
 const ABSENT: u8 = 0;
@@ -86,10 +89,10 @@ impl Slot {
         self.pins.iter().find(|pin| pin.is_free())
     }
 
-    /// The first place, if it is free.
+    /// A free place among the first two: who walks down a tree and holds the parent until it has the child never has more.
     #[inline(always)]
-    pub(crate) fn first_free_pin(&self) -> Option<&PinSlot> {
-        Some(&self.pins[0]).filter(|pin| pin.is_free())
+    fn near_free_pin(&self) -> Option<&PinSlot> {
+        self.pins.iter().take(2).find(|pin| pin.is_free())
     }
 
     /// The pins that hold something now.
@@ -105,12 +108,12 @@ impl Slot {
 
     /// Begins the outermost guard of this thread. Tells whether that was all: if not, it has to [come back](Self::come_back).
     #[inline(always)]
-    fn show(&self, epoch: u64) -> bool {
+    fn show(&self, first_guard: u64) -> bool {
         // The light barrier orders it before this guard's lookups. Release: pairs with the Acquire in is_past(), which may
         // see this guard and not the end of the one before it, whose reads come before the reuse all the same.
         let release = unless(cfg!(tidelock_weaken = "next_guard_release"), Ordering::Release);
-        self.active.store((epoch << DEPTH_BITS) | 1, release);
-        barrier::light_if_granted();
+        self.active.store(first_guard, release);
+        barrier::light();
         // Relaxed: E4; the barrier stands before it.
         self.presence.load(Ordering::Relaxed) == PRESENT
     }
@@ -127,7 +130,7 @@ impl Slot {
         let acquire = unless(cfg!(tidelock_weaken = "grace_acquire"), Ordering::Acquire);
         let active = self.active.load(acquire);
         let has_guard = active & DEPTH_MASK != 0 && !cfg!(tidelock_weaken = "depth_ignored");
-        active >> DEPTH_BITS > stamp.0 || (is_seen && !has_guard)
+        active & !DEPTH_MASK > stamp.0 || (is_seen && !has_guard)
     }
 
     /// The thread, which was absent or about to be or has to fence, has begun a guard.
@@ -171,7 +174,8 @@ impl Slot {
 /// The threads that look into one cache, and the epoch.
 #[derive(Debug)]
 pub(crate) struct Domain {
-    epoch: CachePadded<AtomicU64>,
+    /// As the first guard of a thread that begins now writes it to its slot.
+    first_guard: CachePadded<AtomicU64>,
     /// Stamps below this are expedited.
     expedited: AtomicU64,
     /// One at a time makes threads absent.
@@ -187,7 +191,7 @@ impl Domain {
     pub(crate) fn new() -> Self {
         Self {
             has_barriers: barrier::prepare(),
-            epoch: CachePadded::new(AtomicU64::new(1)),
+            first_guard: CachePadded::new(AtomicU64::new(EPOCH_UNIT | 1)),
             expedited: AtomicU64::new(0),
             dismissing: Mutex::new(()),
             first: std::array::from_fn(|_| CachePadded::default()),
@@ -261,7 +265,7 @@ impl Domain {
         // Relaxed: this thread's own word.
         let active = slot.active.load(Ordering::Relaxed);
         if active & DEPTH_MASK == 0 {
-            if !slot.show(self.epoch()) {
+            if !slot.show(self.first_guard()) {
                 slot.come_back(self.has_barriers);
             }
         } else {
@@ -272,26 +276,28 @@ impl Domain {
         Guard { slot, _of_one_thread: PhantomData }
     }
 
-    /// As [`guard`](Self::guard), if that is as simple as it mostly is: the outermost one of a thread that is present.
+    /// As [`guard`](Self::guard), with a free place for a pin, if that is as simple as it mostly is: the outermost guard of a
+    /// thread that is present and holds little else.
     ///
     /// Who has a way of its own for the other cases keeps the simple one free of calls, and so of saving and restoring
     /// registers around them: a fifth of a hit's instructions.
     #[inline(always)]
-    pub(crate) fn simple_guard(&self) -> Option<Guard<'_>> {
+    pub(crate) fn simple_guard(&self) -> Option<(Guard<'_>, &PinSlot)> {
         let slot = &**self.first.get(known_thread_index()?)?;
         // Relaxed: this thread's own word.
         if slot.active.load(Ordering::Relaxed) & DEPTH_MASK != 0 {
             return None;
         }
-        let is_present = slot.show(self.epoch());
+        let pin = slot.near_free_pin()?;
+        let is_present = slot.show(self.first_guard());
         let guard = Guard { slot, _of_one_thread: PhantomData };
-        is_present.then_some(guard)
+        is_present.then_some((guard, pin))
     }
 
     #[inline(always)]
-    fn epoch(&self) -> u64 {
+    fn first_guard(&self) -> u64 {
         // Acquire: pairs with the Release in stamp(): a guard that shows a later epoch sees the removal before it.
-        self.epoch.load(Ordering::Acquire)
+        self.first_guard.load(Ordering::Acquire)
     }
 
     /// Announces that the calling thread gives a counted pin back, which may be all that keeps the domain's owner alive, and
@@ -322,13 +328,13 @@ impl Domain {
             fence(Ordering::SeqCst);
         }
         // Release: pairs with the Acquire in guard().
-        Stamp(self.epoch.fetch_add(1, Ordering::AcqRel))
+        Stamp(self.first_guard.fetch_add(EPOCH_UNIT, Ordering::AcqRel))
     }
 
     /// Sees to it that threads which do nothing do not hold up what was stamped before.
     pub(crate) fn expedite(&self) {
         // Acquire: what was stamped below this is removed.
-        let upto = self.epoch.load(Ordering::Acquire);
+        let upto = self.first_guard();
         // Whoever else is at it makes them absent.
         let dismissing = self.dismissing.try_lock();
         if dismissing.is_ok() {
@@ -380,7 +386,7 @@ impl Drop for Domain {
     }
 }
 
-/// When something was removed.
+/// When something was removed: what [`Domain::first_guard`] was before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Stamp(u64);
 

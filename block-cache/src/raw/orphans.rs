@@ -63,12 +63,25 @@ impl Orphanage {
 }
 
 impl Core {
-    /// Gives a block's pin back, which may be all that keeps this core alive (B8). Others may retire the frame, abandon the
-    /// cache and free it as soon as the pin is gone, but not before this call has ended.
+    /// Gives a block's pin back, which may be all that keeps this core alive (B8), if that is as simple as it mostly is. If
+    /// not, [`finish_leaving`](Self::finish_leaving) has to do the rest. Others may retire the frame, abandon the cache and
+    /// free it as soon as the pin is gone, but not before this has ended.
     #[inline(always)]
-    pub(crate) fn let_go_and_leave(&self, frame: FrameNo, pin: Pin) -> Option<KeepAlive> {
+    pub(crate) fn leave_simply(&self, pin: Pin) -> bool {
+        let Some(slot) = pin.slot() else { return false };
+        slot.leave();
+        barrier::light();
+        // Relaxed: ordered by the barriers, see abandon().
+        let may_leave = self.orphanage.attention.load(Ordering::Relaxed) == NONE;
+        if may_leave {
+            slot.vacate();
+        }
+        may_leave
+    }
+
+    /// The rest of [`leave_simply`](Self::leave_simply).
+    pub(crate) fn finish_leaving(&self, frame: FrameNo, pin: Pin) -> Option<KeepAlive> {
         match pin.slot() {
-            Some(slot) if self.try_leave_slot(slot) => None,
             Some(slot) => self.leave_slot(slot),
             None => {
                 let leaving = self.domain.leave();
@@ -79,22 +92,7 @@ impl Core {
         }
     }
 
-    /// Gives back a slotted pin, unless there is more to look at: then it is left, and [`leave_slot`](Self::leave_slot) has to
-    /// end that.
-    #[inline(always)]
-    fn try_leave_slot(&self, slot: &PinSlot) -> bool {
-        slot.leave();
-        barrier::light_if_granted();
-        // Relaxed: ordered by the barriers, see abandon().
-        let may_leave = self.orphanage.attention.load(Ordering::Relaxed) == NONE;
-        if may_leave {
-            slot.vacate();
-        }
-        may_leave
-    }
-
     /// The end of a slotted pin that was left, for an abandoned cache, and where there are no cheap barriers.
-    #[cold]
     fn leave_slot(&self, slot: &PinSlot) -> Option<KeepAlive> {
         // SeqCst: the barrier, where the system grants none.
         fence(Ordering::SeqCst);
