@@ -8,13 +8,12 @@ mod imp {
     use std::io;
     use std::ptr::NonNull;
 
-    use memmap2::{Advice, MmapOptions, MmapRaw, UncheckedAdvice};
     use tidelock_format::BlockSize;
     // A hint: every access is Relaxed.
     use tidelock_sync::unmodelled::{AtomicBool, Ordering};
 
-    /// A huge page.
-    const HUGE: usize = 2 << 20;
+    use crate::raw::mapping::{Mapping, Pages};
+
     /// Images of at least this size lie in huge pages. The device then gets each as one piece of memory instead of many
     /// pages, which the kernel need not look up and pin one by one: of the processor time of a 64 KiB read that was a fifth.
     const LARGE: usize = 16 << 10;
@@ -22,29 +21,20 @@ mod imp {
     /// `count` images of one size.
     #[derive(Debug)]
     pub(crate) struct Arena {
-        memory: MmapRaw,
-        /// Where the first image begins.
-        start: usize,
+        mapping: Mapping,
         size: BlockSize,
         count: usize,
-        /// Whether huge pages were asked for, and whether they still are.
-        was_huge: bool,
+        /// Whether new memory still comes in huge pages.
         is_huge: AtomicBool,
     }
 
     impl Arena {
         pub(crate) fn reserve(count: usize, size: BlockSize) -> io::Result<Self> {
-            let bytes = count.checked_mul(size.bytes()).ok_or(io::ErrorKind::OutOfMemory)?.max(1);
-            let is_huge = size.bytes() >= LARGE && bytes >= HUGE;
-            let align = if is_huge { HUGE } else { 1 };
-            let mapped = bytes.checked_add(align - 1).ok_or(io::ErrorKind::OutOfMemory)?;
-            let memory: MmapRaw = MmapOptions::new().len(mapped).no_reserve_swap().map_anon()?.into();
-            if is_huge {
-                // A wish: a kernel without huge pages serves ordinary ones.
-                let _ = memory.advise(Advice::HugePage);
-            }
-            let start = memory.as_ptr().align_offset(align);
-            Ok(Self { memory, start, size, count, was_huge: is_huge, is_huge: AtomicBool::new(is_huge) })
+            let bytes = count.checked_mul(size.bytes()).ok_or(io::ErrorKind::OutOfMemory)?;
+            let pages = if size.bytes() >= LARGE { Pages::Huge } else { Pages::Small };
+            let mapping = Mapping::reserve(bytes, pages)?;
+            let is_huge = AtomicBool::new(mapping.pages() == Pages::Huge);
+            Ok(Self { mapping, size, count, is_huge })
         }
 
         pub(crate) fn size(&self) -> BlockSize {
@@ -55,11 +45,13 @@ mod imp {
         #[inline(always)]
         pub(crate) fn address(&self, index: usize) -> NonNull<u8> {
             debug_assert!(index < self.count, "F1");
-            let offset = self.start + (index << self.size.shift());
             // SAFETY: F1: the offset is below the mapping's length.
-            let address = unsafe { self.memory.as_mut_ptr().add(offset) };
-            // SAFETY: a mapping is never at address zero.
-            unsafe { NonNull::new_unchecked(address) }
+            unsafe { self.mapping.start().add(self.offset(index)) }
+        }
+
+        #[inline(always)]
+        fn offset(&self, index: usize) -> usize {
+            index << self.size.shift()
         }
 
         #[inline(always)]
@@ -77,32 +69,24 @@ mod imp {
         }
 
         pub(crate) fn release(&self, index: usize) {
-            let offset = self.start + (index << self.size.shift());
-            self.give_up_huge_pages(offset);
-            // SAFETY: the image has an owner and no reader; it is zero from now on, which is a valid image.
-            let advised = unsafe {
-                self.memory.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, self.size.bytes())
-            };
-            // The system may refuse (locked pages): then the memory stays, and the frame is as good as before.
-            drop(advised);
+            if self.mapping.pages() == Pages::Huge {
+                self.split_huge_pages(index);
+            }
+            // SAFETY: the image has an owner and no reader; zero is a valid image.
+            unsafe { self.mapping.release(self.offset(index), self.size.bytes()) };
         }
 
         /// Has the memory of an image come back at once. Of a huge page nothing does until the kernel has split it, which it
         /// puts off until memory is short, and until then whoever looks at a cgroup sees nothing freed. Calling a part of it
         /// free splits it now. New memory comes in ordinary pages from then on: else the kernel would in time put huge pages
         /// where images were given up.
-        fn give_up_huge_pages(&self, offset: usize) {
-            if !self.was_huge {
-                return;
-            }
+        fn split_huge_pages(&self, index: usize) {
             // Relaxed: see the import.
             if self.is_huge.swap(false, Ordering::Relaxed) {
-                let _ = self.memory.advise(Advice::NoHugePage);
+                self.mapping.give_up_huge_pages();
             }
-            // SAFETY: as in release(). A wish, like the huge pages.
-            let _ = unsafe {
-                self.memory.unchecked_advise_range(UncheckedAdvice::Free, offset, self.size.bytes())
-            };
+            // SAFETY: as in release().
+            unsafe { self.mapping.offer(self.offset(index), self.size.bytes()) };
         }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) mod frame;
 mod ghost;
 pub(crate) mod index;
 mod limbo;
+#[cfg(not(any(tidelock_loom, tidelock_shuttle)))]
+mod mapping;
 pub(crate) mod orphans;
 pub(crate) mod pin;
 pub(crate) mod policy;

@@ -17,20 +17,17 @@ pub(crate) unsafe trait Zeroed: Sync {
 #[cfg(not(any(tidelock_loom, tidelock_shuttle)))]
 mod imp {
     use super::{Zeroed, io};
-    use memmap2::{Advice, MmapOptions, MmapRaw};
+    use crate::raw::mapping::{Mapping, Pages};
     use std::marker::PhantomData;
     use std::ptr::NonNull;
-
-    /// A huge page. Regions of at least this size ask for them and begin on such a boundary.
-    const HUGE: usize = 2 << 20;
 
     /// `len` values of `T`, all zero at first.
     #[derive(Debug)]
     pub(crate) struct Region<T> {
-        /// The first value, inside of `_memory`.
+        /// The first value, inside of `_mapping`.
         start: NonNull<T>,
         len: usize,
-        _memory: MmapRaw,
+        _mapping: Mapping,
         _holds: PhantomData<T>,
     }
 
@@ -43,20 +40,11 @@ mod imp {
     impl<T: Zeroed> Region<T> {
         /// Reserves room for `len` values. Takes no memory yet.
         pub(crate) fn reserve(len: usize) -> io::Result<Self> {
-            let bytes = len.checked_mul(size_of::<T>()).ok_or(io::ErrorKind::OutOfMemory)?.max(1);
-            let align = if bytes >= HUGE { HUGE } else { 1 };
-            let mapped = bytes.checked_add(align - 1).ok_or(io::ErrorKind::OutOfMemory)?;
-            let memory: MmapRaw = MmapOptions::new().len(mapped).no_reserve_swap().map_anon()?.into();
-            if align == HUGE {
-                // Huge pages are a wish: a kernel without them serves ordinary ones.
-                let _ = memory.advise(Advice::HugePage);
-            }
-            let offset = memory.as_ptr().align_offset(align);
-            // SAFETY: the offset is below `align`, so that `bytes` bytes from there on are mapped.
-            let start = unsafe { memory.as_mut_ptr().add(offset) };
-            let start = NonNull::new(start.cast::<T>()).expect("a mapping is never at address zero");
+            let bytes = len.checked_mul(size_of::<T>()).ok_or(io::ErrorKind::OutOfMemory)?;
+            let mapping = Mapping::reserve(bytes, Pages::Huge)?;
+            let start = mapping.start().cast::<T>();
             debug_assert!(start.is_aligned(), "pages are aligned for every T");
-            Ok(Self { start, len, _memory: memory, _holds: PhantomData })
+            Ok(Self { start, len, _mapping: mapping, _holds: PhantomData })
         }
 
         pub(crate) fn len(&self) -> usize {
