@@ -31,6 +31,15 @@ fn hits(criterion: &mut Criterion) {
                 }
             });
         });
+        group.bench_function("read_ref hand over hand", |bencher| {
+            bencher.iter(|| {
+                let mut parent = None;
+                for wanted in &refs {
+                    parent = Some(black_box(cache.read_ref(*wanted, MAGIC).wait().expect("cached")));
+                }
+                parent
+            });
+        });
         group.bench_function("guard and peek", |bencher| {
             bencher.iter(|| {
                 for wanted in &refs {

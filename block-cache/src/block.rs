@@ -86,13 +86,22 @@ impl Clone for Block {
 impl Drop for Block {
     #[inline(always)]
     fn drop(&mut self) {
-        if self.pin == Pin::Counted {
-            self.shared().references.forget(self.ticket);
+        if !self.shared().core.leave_simply(self.pin) {
+            finish_dropping(self.shared, self.frame, self.pin, self.ticket);
         }
-        // The last block of an abandoned cache: its memory goes now that nothing here refers to it any more.
-        let keep_alive = self.shared().core.let_go_and_leave(self.frame, self.pin);
-        drop(keep_alive);
     }
+}
+
+/// What dropping a block comes to for a counted pin, and in an abandoned cache. Takes its fields one by one, so that a block
+/// which is dropped the simple way can live in registers.
+#[inline(never)]
+fn finish_dropping(shared: NonNull<Shared>, frame: FrameNo, pin: Pin, ticket: Ticket) {
+    // SAFETY: B8, up to the end of finish_leaving().
+    let shared = unsafe { shared.as_ref() };
+    shared.references.forget(ticket);
+    // The last block of an abandoned cache: its memory goes now that nothing here refers to it any more.
+    let keep_alive = shared.core.finish_leaving(frame, pin);
+    drop(keep_alive);
 }
 
 impl fmt::Debug for Block {

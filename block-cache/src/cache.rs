@@ -16,7 +16,7 @@ use crate::close::{self, CloseReport, Leak};
 use crate::fault::{ArmedFault, FaultPoint};
 use crate::flush::Flush;
 use crate::many::{Blocks, ReadMany};
-use crate::raw::core::Claim;
+use crate::raw::core::{Claim, NotSimple};
 use crate::raw::epoch::Slot;
 use crate::read::Read;
 use crate::shared::Shared;
@@ -333,23 +333,10 @@ impl Shared {
         magic: Magic,
         site: &'static Location<'static>,
     ) -> Option<Block> {
-        if !self.references.are_noted()
-            && let Ok(found) = self.core.pin_image_simply(wanted, magic)
-        {
-            return found.map(|(frame, pin)| Block::from_pin(self, frame, pin, site));
-        }
-        self.pin_image_the_long_way(wanted, magic, site)
-    }
-
-    #[inline(never)]
-    fn pin_image_the_long_way(
-        &self,
-        wanted: BlockRef,
-        magic: Magic,
-        site: &'static Location<'static>,
-    ) -> Option<Block> {
-        let (frame, pin) = self.core.pin_image(wanted, magic, self.references.are_noted())?;
-        Some(Block::from_pin(self, frame, pin, site))
+        let is_noted = self.references.are_noted();
+        let simple = if is_noted { Err(NotSimple) } else { self.core.pin_image_simply(wanted, magic) };
+        let found = simple.unwrap_or_else(|NotSimple| self.core.pin_image(wanted, magic, is_noted));
+        found.map(|(frame, pin)| Block::from_pin(self, frame, pin, site))
     }
 }
 

@@ -8,7 +8,7 @@ use tidelock_format::BlockRef;
 use tidelock_sync::{Arc, Pending, UnsafeCell, model, thread};
 
 use super::desk;
-use super::model::{MAGIC, bare_core, check, image, pin, put};
+use super::model::{MAGIC, bare_core, check, image, let_go, pin, put};
 use crate::CacheError;
 use crate::close::{close, outstanding};
 use crate::raw::core::{Claim, Core};
@@ -64,7 +64,7 @@ impl Held {
         // SAFETY: B8, which is what the models test.
         let memory = unsafe { &*self.memory };
         check(&memory.core, self.frame, self.image);
-        let keep_alive = memory.freed.0.with(|_| memory.core.let_go_and_leave(self.frame, self.pin));
+        let keep_alive = memory.freed.0.with(|_| let_go(&memory.core, self.frame, self.pin));
         drop(keep_alive);
     }
 }

@@ -2,7 +2,7 @@
 
 use tidelock_sync::{model, thread};
 
-use super::model::{check, check_and_let_go, core, image, pin, put, write};
+use super::model::{check, check_and_let_go, core, image, let_go, pin, put, write};
 use crate::raw::core::Purpose;
 use crate::raw::pin::Pin;
 
@@ -64,7 +64,7 @@ fn loom_evict_leaves_a_clone_alone() {
             move || {
                 if let Some((frame, original)) = pin(&core, old) {
                     core.header(frame).state.pin();
-                    drop(core.let_go_and_leave(frame, original));
+                    drop(let_go(&core, frame, original));
                     check_and_let_go(&core, (frame, Pin::Counted), old);
                 }
             }

@@ -8,6 +8,7 @@ use crate::budget::Charge;
 use crate::raw::core::{Core, NotSimple, Plan, Purpose};
 use crate::raw::epoch::Guard;
 use crate::raw::frame::FrameNo;
+use crate::raw::orphans::KeepAlive;
 use crate::raw::pin::Pin;
 
 pub(crate) const MAGIC: Magic = Magic(0x4c4f_434b);
@@ -71,5 +72,10 @@ pub(crate) fn pin(core: &Core, image: BlockRef) -> Option<(FrameNo, Pin)> {
 pub(crate) fn check_and_let_go(core: &Core, (frame, pin): (FrameNo, Pin), image: BlockRef) {
     check(core, frame, image);
     check(core, frame, image);
-    drop(core.let_go_and_leave(frame, pin));
+    drop(let_go(core, frame, pin));
+}
+
+/// Lets go of a pin as a block does when it is dropped.
+pub(crate) fn let_go(core: &Core, frame: FrameNo, pin: Pin) -> Option<KeepAlive> {
+    if core.leave_simply(pin) { None } else { core.finish_leaving(frame, pin) }
 }
