@@ -39,6 +39,7 @@ impl Core {
     pub(crate) fn evict(&self, stash: &mut Stash, want: usize) -> Walked {
         let mut walked = Walked::default();
         let guard = self.domain.guard();
+        stash.look_at_own_pins(guard.slot());
         for _ in 0..want {
             let Some(frame) = self.evict_one(stash, &mut walked) else { break };
             stash.retire(frame);
@@ -89,10 +90,10 @@ impl Core {
 
     /// Evicts the block in `frame`, if nobody holds it. The frame is the caller's then.
     ///
-    /// B4 for slotted pins: those of this thread are looked at now, those of others were a batch ago; what is missed
-    /// lingers (E3).
+    /// B4 for slotted pins: those of this thread were looked at when the walk began, those of others a batch ago; what is
+    /// missed lingers (E3).
     fn try_evict(&self, stash: &mut Stash, frame: FrameNo, part: Part) -> bool {
-        if stash.is_pinned(frame) || self.domain.slot().held_pins().any(|(_, held)| held == frame) {
+        if stash.is_to_be_spared(frame) {
             return false;
         }
         match self.header(frame).state.evict() {

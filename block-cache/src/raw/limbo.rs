@@ -32,17 +32,10 @@ struct Lists {
     stamped: VecDeque<(Stamp, VecDeque<FrameNo>)>,
 }
 
-/// Frames from which on a cache is large: what it turns over is enough for expediting to be felt, and a 64th is not missed.
-const LARGE: usize = 1 << 16;
-/// So many frames pay for expediting their stamps, even in a small cache.
-const WORTH_IT: usize = 16;
-
-/// Of a large cache up to a 64th is out of it while a thread rests, and at most 2048 frames are. A small one gives up a
-/// 256th: a 64th cost it up to 0.8 points of hit ratio on traces of disks. A very small one gives up to a 64th again: a
-/// system call for every frame or two would cost it as much as the reading.
+/// A 256th of the cache at most is out of it while a thread rests: a 64th cost up to 0.8 points of hit ratio on traces of
+/// disks.
 fn patience_for(capacity: usize) -> usize {
-    let share = if capacity >= LARGE { capacity / 64 } else { capacity / 256 };
-    share.max(WORTH_IT.min(capacity / 64)).clamp(1, 2048)
+    (capacity / 256).clamp(1, 2048)
 }
 
 /// A stamp makes every thread fetch the epoch anew: not for less than this.

@@ -25,7 +25,7 @@ use tidelock_sync::unmodelled::{AtomicUsize, Ordering};
 use tidelock_sync::{Mutex, MutexGuard, thread_index};
 
 use super::core::Core;
-use super::epoch::Domain;
+use super::epoch::{Domain, Slot};
 use super::evict::Walked;
 use super::frame::{FrameNo, Frames};
 use super::limbo::Limbo;
@@ -43,12 +43,16 @@ pub(crate) struct Stash {
     ready: VecDeque<FrameNo>,
     /// Retired, not stamped yet.
     outgoing: Vec<FrameNo>,
-    /// Frames in slotted pins when this thread last looked: eviction passes over them.
+    /// Frames in slotted pins when this thread last looked at all of them.
     pinned: Vec<FrameNo>,
+    /// Frames in its own slots when its present walk began.
+    own_pinned: Vec<FrameNo>,
     /// Evictions that the policy was not told yet.
     pub(crate) tally: Tally,
     /// What eviction did since the last batch.
     walked: Walked,
+    /// Evictions that frames taken from here are to be paid for with.
+    pub(crate) due: usize,
 }
 
 /// Frames out of circulation: given back, or never used yet.
@@ -326,9 +330,20 @@ impl Stash {
         self.pinned.extend(domain.held_pins().map(|(_, frame)| frame));
     }
 
-    /// Whether eviction should leave `frame` alone, because a slotted pin held it when this thread last looked.
-    pub(crate) fn is_pinned(&self, frame: FrameNo) -> bool {
+    /// Takes note of what is held in the slots of this thread, of which `slot` is the line: no more while it walks.
+    pub(crate) fn look_at_own_pins(&mut self, slot: &Slot) {
+        self.own_pinned.clear();
+        self.own_pinned.extend(slot.held_pins().map(|(_, frame)| frame));
+    }
+
+    /// Whether a slotted pin held `frame` when this thread last looked at all of them.
+    fn is_pinned(&self, frame: FrameNo) -> bool {
         self.pinned.contains(&frame)
+    }
+
+    /// Whether eviction should leave `frame` alone, as far as slotted pins are known.
+    pub(crate) fn is_to_be_spared(&self, frame: FrameNo) -> bool {
+        self.own_pinned.contains(&frame) || self.is_pinned(frame)
     }
 
     /// Retired frames that were not stamped yet.
