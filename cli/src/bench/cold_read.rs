@@ -1,15 +1,15 @@
 //! Random reads of blocks that are not cached, each verified, with several in flight: what the way through the cache adds to
 //! the device's own time.
 //!
-//! At depth 1 each thread reads a block and waits for it. Otherwise it keeps a window of reads. As many as have come back are replaced by new ones, submitted as one batch, before
-//! what has come is verified: the device reads while checksums are computed. The cache is made so small that hardly any read
-//! is a hit.
+//! At depth 1 each thread reads a block and waits for it. Otherwise it keeps a window of reads: as many as have come back
+//! are replaced by new ones, submitted as one batch, before what has come is verified, so the device reads while checksums
+//! are computed. The cache is made so small that hardly any read is a hit.
 
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::Instant;
 
-use tidelock_block_cache::{Block, Reads};
+use tidelock_block_cache::{Block, BlockCache, Reads};
 use tidelock_format::{BlockRef, HEADER_BYTES};
 
 use super::keys::{Keys, seed_of};
@@ -27,6 +27,7 @@ const SHARE: u64 = 64;
 /// At least these: for each read in flight, and for the writers' reserve and frames that guards hold up.
 const FRAMES_PER_READ: u64 = 4;
 const FRAMES_MORE: u64 = 128;
+const TOUCHED_AT_A_TIME: usize = 32;
 
 pub(crate) fn run(setting: &Setting, volume: &Volume, progress: &Progress) -> Result<Vec<Row>, CliError> {
     setting.depths.iter().map(|depth| run_at(*depth, setting, volume, progress)).collect()
@@ -38,6 +39,7 @@ fn run_at(depth: u32, setting: &Setting, volume: &Volume, progress: &Progress) -
     let capacity = needed.max(u64::from(volume.slots()) / SHARE);
     let setting = Setting { capacity, ..setting.clone() };
     let cache = volume.cache(capacity).build()?;
+    touch_frames(&cache, volume, capacity)?;
     let run = Run { setting: &setting, cache: &cache, progress };
     let measured = run.measure(|thread, clock| {
         let mut keys = Keys::uniform(volume.slots(), seed_of(setting.seed, thread));
@@ -56,6 +58,19 @@ fn run_at(depth: u32, setting: &Setting, volume: &Volume, progress: &Progress) -
         Samples::measured(clock, |samples| window.turn(samples, clock))
     });
     Ok(Row { depth: Some(depth), ..Row::new(NAME, &setting, measured) })
+}
+
+/// Reads as many blocks as the cache has room for: memory that is touched for the first time costs some microseconds a page,
+/// which no cache pays again later.
+fn touch_frames(cache: &BlockCache, volume: &Volume, capacity: u64) -> Result<(), CliError> {
+    let refs: Vec<BlockRef> =
+        (0..volume.slots()).take(capacity as usize).map(|slot| volume.block_ref(slot)).collect();
+    for some in refs.chunks(TOUCHED_AT_A_TIME) {
+        for read in cache.read_many(some, DATA).wait() {
+            read.map(touch)?;
+        }
+    }
+    Ok(())
 }
 
 struct Window<'a> {
