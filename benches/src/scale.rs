@@ -43,7 +43,7 @@ impl Scale {
         growths: 1,
         lookups: 256 << 10,
         fast_lookups: 1 << 20,
-        far_lookups: 512 << 10,
+        far_lookups: 256 << 10,
         demands: 256 << 10,
         warming_demands: 2 << 20,
         phase_demands: 64 << 10,

@@ -18,7 +18,7 @@ impl Contender for DashMap {
         Self(dashmap::DashMap::with_capacity_and_hasher(shape.room(), fixed()))
     }
 
-    #[inline]
+    #[inline(always)]
     fn lookup(&self, reference: Reference) -> bool {
         let block = self.0.get(&reference.blkno).map(|entry| Arc::clone(entry.value()));
         block.is_some_and(|block| block.answers(reference))

@@ -23,7 +23,7 @@ impl Contender for FetchPair {
         Self(CachePadded::new(AtomicU64::new(0)))
     }
 
-    #[inline]
+    #[inline(always)]
     fn lookup(&self, reference: Reference) -> bool {
         // Acquire: as a cache takes a reference; pairs with the Release below in other threads.
         let before = self.0.fetch_add(1, Ordering::Acquire);

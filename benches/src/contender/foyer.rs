@@ -21,7 +21,7 @@ impl Contender for Foyer {
         )
     }
 
-    #[inline]
+    #[inline(always)]
     fn lookup(&self, reference: Reference) -> bool {
         self.0.get(&reference.blkno).is_some_and(|entry| entry.value().answers(reference))
     }

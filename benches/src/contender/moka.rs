@@ -21,7 +21,7 @@ impl Contender for Moka {
         Self(builder.build_with_hasher(fixed()))
     }
 
-    #[inline]
+    #[inline(always)]
     fn lookup(&self, reference: Reference) -> bool {
         self.0.get(&reference.blkno).is_some_and(|block| block.answers(reference))
     }

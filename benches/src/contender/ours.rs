@@ -59,7 +59,7 @@ impl Contender for Pinned {
         Self(build(shape.capacity, shape.room()))
     }
 
-    #[inline]
+    #[inline(always)]
     fn lookup(&self, reference: Reference) -> bool {
         let wanted = block_ref(reference);
         self.0.get(wanted, MAGIC).is_some_and(|block| block.block_ref() == wanted)
@@ -96,12 +96,12 @@ impl<const KEYS: usize> Contender for Peeking<KEYS> {
         Self(build(shape.capacity, shape.room()))
     }
 
-    #[inline]
+    #[inline(always)]
     fn lookup(&self, reference: Reference) -> bool {
         self.0.guard().peek(block_ref(reference), MAGIC).is_some()
     }
 
-    #[inline]
+    #[inline(always)]
     fn lookup_batch(&self, references: &[Reference]) -> usize {
         let mut found = 0;
         for keys in references.chunks(KEYS) {
@@ -137,7 +137,7 @@ impl<const PRESIZED: bool> Contender for Growing<PRESIZED> {
         Self(build(shape.capacity, if grows { 1 } else { shape.capacity }))
     }
 
-    #[inline]
+    #[inline(always)]
     fn lookup(&self, reference: Reference) -> bool {
         self.0.guard().peek(block_ref(reference), MAGIC).is_some()
     }

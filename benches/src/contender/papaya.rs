@@ -22,7 +22,7 @@ impl Contender for Papaya {
         Self(HashMap::builder().capacity(shape.room()).hasher(fixed()).build())
     }
 
-    #[inline]
+    #[inline(always)]
     fn lookup(&self, reference: Reference) -> bool {
         self.0.pin().get(&reference.blkno).is_some_and(|block| block.answers(reference))
     }
@@ -44,7 +44,7 @@ impl Contender for PapayaArc {
         Self(HashMap::builder().capacity(shape.room()).hasher(fixed()).build())
     }
 
-    #[inline]
+    #[inline(always)]
     fn lookup(&self, reference: Reference) -> bool {
         let block = self.0.pin().get(&reference.blkno).cloned();
         block.is_some_and(|block| block.answers(reference))

@@ -21,7 +21,7 @@ impl Contender for QuickCache {
         Self(Cache::with(shape.room(), shape.capacity as u64, UnitWeighter, fixed(), lifecycle))
     }
 
-    #[inline]
+    #[inline(always)]
     fn lookup(&self, reference: Reference) -> bool {
         self.0.get(&reference.blkno).is_some_and(|block| block.answers(reference))
     }

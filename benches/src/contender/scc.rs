@@ -20,7 +20,7 @@ impl Contender for Scc {
         Self(HashMap::with_capacity_and_hasher(shape.room(), fixed()))
     }
 
-    #[inline]
+    #[inline(always)]
     fn lookup(&self, reference: Reference) -> bool {
         let block = self.0.read_sync(&reference.blkno, |_, block| Arc::clone(block));
         block.is_some_and(|block| block.answers(reference))

@@ -22,7 +22,7 @@ impl Contender for TinyUfo {
         Self(tinyufo::TinyUfo::new(shape.capacity, expected))
     }
 
-    #[inline]
+    #[inline(always)]
     fn lookup(&self, reference: Reference) -> bool {
         self.0.get(&reference.blkno).is_some_and(|block| block.answers(reference))
     }
