@@ -5,6 +5,8 @@
 //! copy-on-write, so a reference may be older than what its location holds now: [`verify`] tells the two apart, and is
 //! the only place that does.
 //!
+//! Items are named by a [`Key`]; a lock covers a [`KeyRange`].
+//!
 //! All integers are little-endian. Sizes and offsets are asserted at compile time; `docs/media.md` draws them.
 #![forbid(unsafe_code)]
 
@@ -12,6 +14,7 @@ mod block;
 mod checksum;
 mod error;
 mod header;
+mod key;
 mod range;
 mod size;
 mod verify;
@@ -20,6 +23,7 @@ pub use block::{BlockNo, BlockRef, Fsid, Magic, Seq};
 pub use checksum::{Checksum, block_checksum};
 pub use error::FormatError;
 pub use header::{BlockHeader, HEADER_BYTES};
+pub use key::{Key, KeyRange};
 pub use range::DeviceRange;
 pub use size::BlockSize;
 pub use verify::{Mismatch, verify, verify_header};

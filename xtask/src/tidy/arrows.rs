@@ -4,10 +4,11 @@ use super::Finding;
 use super::workspace::Workspace;
 
 /// What each crate may use: the complete list.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("format", &[]),
     ("sync", &[]),
     ("dev", &["sync", "format"]),
+    ("lock-proto", &["format"]),
     ("block-cache", &["sync", "format", "dev"]),
     ("cli", &["sync", "format", "dev", "block-cache"]),
     ("fuzz", &["sync", "format", "dev", "block-cache"]),
