@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod header;
+mod lock_message;
 pub mod machine;
 pub mod model;
 pub mod operation;
@@ -18,6 +19,7 @@ use std::io;
 use arbitrary::Unstructured;
 
 pub use header::header_decode;
+pub use lock_message::lock_message_decode;
 use machine::Machine;
 use operation::Operation;
 

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tidelock_format::BlockHeader;
 use tidelock_fuzz::machine::Machine;
 use tidelock_fuzz::operation::Operation;
-use tidelock_fuzz::{cache_ops, header_decode};
+use tidelock_fuzz::{cache_ops, header_decode, lock_message_decode};
 
 /// Bytes that one operation is made from: as many as the longest takes.
 const OPERATION_BYTES: usize = 16;
@@ -42,11 +42,27 @@ proptest! {
         }
         header_decode(&bytes);
     }
+
+    /// any bytes at all; and, so that more than the header is looked at, behind a header that is in order.
+    #[test]
+    fn any_bytes_are_a_lock_message_or_refused(mut bytes in vec(any::<u8>(), 0..600), kind in 0u8..8, frame: bool) {
+        if frame && bytes.len() >= 8 {
+            let len = bytes.len() as u32;
+            bytes[..4].copy_from_slice(&len.to_le_bytes());
+            bytes[4..8].copy_from_slice(&[1, (kind & 3) + 1 | (kind & 4) << 5, 0, 0]);
+        }
+        lock_message_decode(&bytes);
+    }
 }
 
 #[test]
 fn the_corpus_still_passes() {
-    for (target, run) in [("cache_ops", cache_ops as fn(&[u8])), ("header_decode", header_decode)] {
+    let targets = [
+        ("cache_ops", cache_ops as fn(&[u8])),
+        ("header_decode", header_decode),
+        ("lock_message_decode", lock_message_decode),
+    ];
+    for (target, run) in targets {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
         let mut seeds = 0;
         for entry in fs::read_dir(folder).expect("the corpus is committed") {

@@ -29,6 +29,9 @@ mod mode;
 mod token;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use ids::{ClientId, FenceEpoch, GraceEpoch, Incarnation, Term};
 pub use message::{Acquire, Descent, Envelope, Granted, Held, Reason, Refused, Snapshot, ToClient, ToServer};
 pub use mode::{Holder, Mode};

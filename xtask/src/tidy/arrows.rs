@@ -4,14 +4,15 @@ use super::Finding;
 use super::workspace::Workspace;
 
 /// What each crate may use: the complete list.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("format", &[]),
     ("sync", &[]),
     ("dev", &["sync", "format"]),
     ("lock-proto", &["format"]),
     ("block-cache", &["sync", "format", "dev"]),
+    ("lock-server", &["format", "lock-proto"]),
     ("cli", &["sync", "format", "dev", "block-cache"]),
-    ("fuzz", &["sync", "format", "dev", "block-cache"]),
+    ("fuzz", &["sync", "format", "dev", "lock-proto", "block-cache"]),
     ("benches", &["sync", "format", "dev", "block-cache"]),
     ("xtask", &[]),
 ];

@@ -1,0 +1,5 @@
+//! Tests of the messages as bytes.
+
+mod bytes;
+mod samples;
+mod vectors;

@@ -1,0 +1,353 @@
+//! Who holds which lock, who waits for it, and who has to make way.
+//!
+//! A lock exists while somebody holds or wants it. Wants are served in the order in which they came, and neighbours that can
+//! share are granted together; so a reader that comes behind a waiting writer waits too, and nobody starves. Whoever is in
+//! the way of the first want is told to come down, and until the last of them has, nothing happens.
+//!
+//! What is decided here rests on these, and [`Grants::check`] looks at them:
+//!
+//! - **G1** No two clients hold incompatible modes of one lock. A client that was told to come down holds its old mode until it
+//!   says that it has.
+//! - **G2** A want is granted only when nobody is coming down and every holder is compatible with it.
+//! - **G3** A client has at most one want for a lock, and one grant of it, which is told to come down at most once.
+//! - **G4** For one client and lock, what is answered is in the order in which it was decided; whoever carries the answers has
+//!   to keep it.
+//! - **G5** Before [`Grants::open`] nothing is granted: clients that held locks under the last server may not have said so yet.
+//! - **G6** Where nobody is coming down, nobody waits: progress never depends on somebody remembering to look again.
+//! - **G7** Tokens only rise.
+//! - **G8** Two locks never share a key.
+
+mod error;
+mod lock;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use tidelock_format::{Key, KeyRange};
+use tidelock_lock_proto::{
+    Acquire, Change, ClientId, Descent, GrantSeq, Held, Mode, Reason, Refused, Term, ToClient, ToServer,
+    Token,
+};
+
+pub use error::{RestoreError, Violation};
+pub use view::{Holder, LockView, Waiter};
+
+use self::lock::{Grant, Lock, Want};
+
+/// An answer, and whom it is for.
+pub type Answer = (ClientId, ToClient);
+
+/// What one client may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// Locks that one client may hold and want, together.
+    pub locks_per_client_max: usize,
+}
+
+impl Default for Limits {
+    /// A million locks for each client.
+    fn default() -> Self {
+        Self { locks_per_client_max: 1 << 20 }
+    }
+}
+
+/// The locks of one server in one term.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grants {
+    term: Term,
+    /// The last grant.
+    seq: GrantSeq,
+    limits: Limits,
+    is_open: bool,
+    /// By their first keys.
+    locks: BTreeMap<Key, Lock>,
+    /// Locks that each client holds or wants.
+    shares: HashMap<ClientId, BTreeSet<Key>>,
+}
+
+impl Grants {
+    /// No locks yet, and open: nobody held any under an earlier server.
+    pub fn new(term: Term, limits: Limits) -> Self {
+        Self { is_open: true, ..Self::recovering(term, limits) }
+    }
+
+    /// No locks yet, and closed (G5): clients are to say first what they held.
+    pub fn recovering(term: Term, limits: Limits) -> Self {
+        Self {
+            term,
+            seq: GrantSeq(0),
+            limits,
+            is_open: false,
+            locks: BTreeMap::new(),
+            shares: HashMap::new(),
+        }
+    }
+
+    /// Takes a message of `client`, whose session has been checked, and appends what is to be sent to `answers`, in this order.
+    /// `now` is the time since the server began, for whoever asks how long somebody has waited.
+    ///
+    /// A [`ToServer::Snapshot`] is not taken here: its locks are [restored](Self::restore) and its wants acquired, by
+    /// whoever conducts the recovery.
+    ///
+    /// # Errors
+    /// If the client does not follow the protocol. Nothing has changed then.
+    pub fn step(
+        &mut self,
+        client: ClientId,
+        message: ToServer,
+        now: Duration,
+        answers: &mut Vec<Answer>,
+    ) -> Result<(), Violation> {
+        match message {
+            ToServer::Acquire(acquire) => self.acquire(client, acquire, now, answers),
+            ToServer::Ceded(descent) => self.ceded(client, descent, now, answers)?,
+            ToServer::Release(descent) => self.release(client, descent, now, answers)?,
+            _ => return Err(Violation::OutOfPlace),
+        }
+        Ok(())
+    }
+
+    /// A client wants a lock.
+    fn acquire(&mut self, client: ClientId, acquire: Acquire, now: Duration, answers: &mut Vec<Answer>) {
+        let (range, wanted) = (acquire.range, acquire.change.to);
+        if let Err(reason) = self.admit(client, &range, wanted) {
+            let refused = Refused { start: range.start(), wanted, reason };
+            answers.push((client, ToClient::Refused(refused)));
+            return;
+        }
+        let lock = self.locks.entry(range.start()).or_insert_with(|| Lock::new(range));
+        self.shares.entry(client).or_default().insert(range.start());
+        lock.wants.push_back(Want { client, mode: wanted, since: now });
+        self.serve(range.start(), now, answers);
+    }
+
+    fn admit(&self, client: ClientId, range: &KeyRange, wanted: Mode) -> Result<(), Reason> {
+        if wanted == Mode::Null {
+            return Err(Reason::Pointless);
+        }
+        let lock = self.locks.get(&range.start()).filter(|lock| lock.range == *range);
+        let Some(lock) = lock else {
+            return self.admit_new(client, range);
+        };
+        if lock.is_wanted_by(client) {
+            return Err(Reason::Busy);
+        }
+        match lock.grant_of(client) {
+            Some(grant) if grant.mode.satisfies(wanted) && grant.descends_to.is_none() => {
+                Err(Reason::Pointless)
+            }
+            Some(_) => Ok(()),
+            None => self.admit_share(client),
+        }
+    }
+
+    fn admit_new(&self, client: ClientId, range: &KeyRange) -> Result<(), Reason> {
+        if self.overlapping(range).is_some() { Err(Reason::Overlaps) } else { self.admit_share(client) }
+    }
+
+    fn admit_share(&self, client: ClientId) -> Result<(), Reason> {
+        let share = self.shares.get(&client).map_or(0, BTreeSet::len);
+        if share < self.limits.locks_per_client_max { Ok(()) } else { Err(Reason::TooMany) }
+    }
+
+    /// A lock that shares a key with `range`.
+    fn overlapping(&self, range: &KeyRange) -> Option<&Lock> {
+        // G8: locks share no keys, so of those that begin before the range's end only the last can reach into it.
+        let (_, last) = self.locks.range(..=range.end()).next_back()?;
+        last.range.overlaps(range).then_some(last)
+    }
+
+    /// A client has come down as it was told to.
+    fn ceded(
+        &mut self,
+        client: ClientId,
+        descent: Descent,
+        now: Duration,
+        answers: &mut Vec<Answer>,
+    ) -> Result<(), Violation> {
+        let Descent { start, token, change } = descent;
+        let unasked = Violation::Unasked { start, token };
+        let lock = self.locks.get_mut(&start).ok_or(unasked)?;
+        let grant = lock.grant_of_mut(client).filter(|grant| grant.token == token).ok_or(unasked)?;
+        if grant.descends_to != Some(change.to) || grant.mode != change.from {
+            return Err(unasked);
+        }
+        grant.mode = change.to;
+        grant.descends_to = None;
+        self.settle(client, start);
+        self.serve(start, now, answers);
+        Ok(())
+    }
+
+    /// A client has come down by itself. That a grant is told to come down already, or gone, is a matter of timing, and the
+    /// message is without effect then.
+    fn release(
+        &mut self,
+        client: ClientId,
+        descent: Descent,
+        now: Duration,
+        answers: &mut Vec<Answer>,
+    ) -> Result<(), Violation> {
+        let Descent { start, token, change } = descent;
+        if change.to == change.from || !(change.to == Mode::Null || change.from.satisfies(change.to)) {
+            return Err(Violation::NoDescent { start, change });
+        }
+        let grant = self.locks.get_mut(&start).and_then(|lock| lock.grant_of_mut(client));
+        let Some(grant) = grant.filter(|grant| grant.token == token && grant.descends_to.is_none()) else {
+            return Ok(());
+        };
+        if grant.mode != change.from {
+            return Err(Violation::NoDescent { start, change });
+        }
+        grant.mode = change.to;
+        self.settle(client, start);
+        self.serve(start, now, answers);
+        Ok(())
+    }
+
+    /// A client is gone: it has said farewell, or it was expelled and can do no more harm. Takes up to `most` locks from it, and
+    /// tells whether that was all; if not, this is to be called again. May be called for whoever has nothing.
+    pub fn depart(
+        &mut self,
+        client: ClientId,
+        most: usize,
+        now: Duration,
+        answers: &mut Vec<Answer>,
+    ) -> bool {
+        for _ in 0..most {
+            let Some(start) = self.shares.get(&client).and_then(|share| share.first().copied()) else {
+                return true;
+            };
+            let lock = self.locks.get_mut(&start).expect("who has a share of a lock stands in it");
+            lock.grants.retain(|grant| grant.client != client);
+            lock.wants.retain(|want| want.client != client);
+            self.settle(client, start);
+            self.serve(start, now, answers);
+        }
+        !self.shares.contains_key(&client)
+    }
+
+    /// Enters a lock that `client` held under an earlier server.
+    ///
+    /// # Errors
+    /// If it cannot be so. Then the client keeps what was restored before, and has lost this one.
+    pub fn restore(&mut self, client: ClientId, held: Held, now: Duration) -> Result<(), RestoreError> {
+        let Held { range, mode, token } = held;
+        let start = range.start();
+        if self.is_open {
+            return Err(RestoreError::TooLate { start });
+        }
+        if mode == Mode::Null || token.term >= self.term {
+            return Err(RestoreError::NeverGranted { start, mode, token });
+        }
+        let other = self.overlapping(&range).filter(|lock| lock.range != range);
+        if let Some(other) = other {
+            return Err(RestoreError::Overlaps { range, other: other.range });
+        }
+        let lock = self.locks.get(&start);
+        if let Some(holder) = lock.and_then(|lock| lock.conflicting(client, mode)) {
+            return Err(RestoreError::Conflict { start, mode, holder });
+        }
+        self.shares.entry(client).or_default().insert(start);
+        let lock = self.locks.entry(start).or_insert_with(|| Lock::new(range));
+        lock.grants.push(Grant { client, mode, token, descends_to: None, since: now });
+        Ok(())
+    }
+
+    /// Ends G5: all who may have held locks have said so, or are gone. Serves everybody who has waited.
+    pub fn open(&mut self, now: Duration, answers: &mut Vec<Answer>) {
+        self.is_open = true;
+        let starts: Vec<Key> = self.locks.keys().copied().collect();
+        starts.into_iter().for_each(|start| self.serve(start, now, answers));
+    }
+
+    /// Whether locks are granted.
+    pub fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Locks that somebody holds or wants.
+    pub fn len(&self) -> usize {
+        self.locks.len()
+    }
+
+    /// Whether nobody holds or wants anything.
+    pub fn is_empty(&self) -> bool {
+        self.locks.is_empty()
+    }
+
+    /// After something of `client` has come down: forgets what is nothing any more, and the share if that was all of it.
+    fn settle(&mut self, client: ClientId, start: Key) {
+        let Some(lock) = self.locks.get_mut(&start) else { return };
+        lock.grants.retain(|grant| grant.mode != Mode::Null);
+        if lock.concerns(client) {
+            return;
+        }
+        let share = self.shares.get_mut(&client).expect("who had a lock has a share");
+        share.remove(&start);
+        if share.is_empty() {
+            self.shares.remove(&client);
+        }
+    }
+
+    /// Goes as far with the lock as it can: grants, or tells whoever is in the way to come down. Forgets a lock that nobody has
+    /// anything to do with.
+    fn serve(&mut self, start: Key, now: Duration, answers: &mut Vec<Answer>) {
+        let Some(lock) = self.locks.get_mut(&start) else { return };
+        // Bound: each round takes a want, or is the last.
+        while self.is_open
+            && !lock.is_descending()
+            && let Some(want) = lock.wants.front().copied()
+        {
+            if lock.make_way(want, answers) {
+                break;
+            }
+            lock.wants.pop_front();
+            self.seq = self.seq.next();
+            let token = Token { term: self.term, seq: self.seq };
+            answers.push((want.client, ToClient::Granted(lock.grant(want, token, now))));
+        }
+        if lock.is_idle() {
+            self.locks.remove(&start);
+        }
+    }
+
+    /// Every lock from the one that begins at `from` on, in order of their first keys.
+    pub fn locks_from(&self, from: Key) -> impl Iterator<Item = LockView<'_>> {
+        self.locks.range(from..).map(|(_, lock)| LockView::new(lock))
+    }
+
+    /// Looks whether everything that this machine rests on holds: for tests and simulations.
+    ///
+    /// # Panics
+    /// If it does not, naming the invariant.
+    pub fn check(&self) {
+        let mut shares = HashMap::<ClientId, BTreeSet<Key>>::new();
+        let mut last: Option<KeyRange> = None;
+        for (start, lock) in &self.locks {
+            assert_eq!(*start, lock.range.start(), "G8: a lock stands under its first key");
+            assert!(last.is_none_or(|last| last.end() < *start), "G8: locks share no key");
+            last = Some(lock.range);
+            lock.check();
+            assert!(
+                !self.is_open || lock.wants.is_empty() || lock.is_descending(),
+                "G6: somebody waits for nobody"
+            );
+            for client in lock.clients() {
+                shares.entry(client).or_default().insert(*start);
+            }
+            let newest = Token { term: self.term, seq: self.seq };
+            assert!(lock.grants.iter().all(|grant| grant.token <= newest), "G7: a token from the future");
+        }
+        assert_eq!(shares, self.shares, "every client's share is what it holds and wants");
+    }
+}
+
+/// What a grant changes for its client: from what it had to what it gets.
+fn rise(from: Option<Mode>, to: Mode) -> Change {
+    Change { from: from.unwrap_or_default(), to }
+}

@@ -1,0 +1,4 @@
+//! Tests of the grant machine.
+mod exhaustive;
+mod peer;
+mod stories;
