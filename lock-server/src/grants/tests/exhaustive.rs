@@ -36,6 +36,8 @@ struct Place {
     peer: Option<Peer>,
     /// Dead, and the server does not know yet.
     is_missing: bool,
+    /// Has not told the present server what it held.
+    owes_snapshot: bool,
     to_server: VecDeque<ToServer>,
     to_client: VecDeque<ToClient>,
 }
@@ -61,6 +63,7 @@ enum Event {
     Die(usize),
     Depart(usize),
     Switch,
+    Recover(usize),
 }
 
 fn client(place: usize) -> ClientId {
@@ -73,6 +76,7 @@ impl World {
         let place = |whims: &u8| Place {
             peer: Some(Peer::new(range, *whims)),
             is_missing: false,
+            owes_snapshot: false,
             to_server: VecDeque::new(),
             to_client: VecDeque::new(),
         };
@@ -93,8 +97,12 @@ impl World {
         let mut events = Vec::new();
         for (i, place) in self.places.iter().enumerate() {
             if let Some(peer) = &place.peer {
-                events.extend(peer.wishes(self.term()).into_iter().map(|mode| Event::Ask(i, mode)));
-                events.extend(peer.leaves().into_iter().map(|mode| Event::Leave(i, mode)));
+                if place.owes_snapshot {
+                    events.push(Event::Recover(i));
+                } else {
+                    events.extend(peer.wishes(self.term()).into_iter().map(|mode| Event::Ask(i, mode)));
+                    events.extend(peer.leaves().into_iter().map(|mode| Event::Leave(i, mode)));
+                }
                 events.extend(peer.is_descending().then_some(Event::ComeDown(i)));
                 events.extend((self.deaths > 0).then_some(Event::Die(i)));
             }
@@ -124,7 +132,11 @@ impl World {
             }
             Event::ComeDown(i) => {
                 let messages = self.peer(i).come_down(term);
-                self.places[i].to_server.extend(messages);
+                let place = &mut self.places[i];
+                // Who has no session yet says it with the snapshot.
+                if !place.owes_snapshot {
+                    place.to_server.extend(messages);
+                }
             }
             Event::HearServer(i) => {
                 let message = self.places[i].to_client.pop_front().expect("something is on its way");
@@ -138,34 +150,50 @@ impl World {
             Event::Die(i) => {
                 self.deaths -= 1;
                 let place = &mut self.places[i];
-                (place.peer, place.is_missing) = (None, true);
+                (place.peer, place.is_missing, place.owes_snapshot) = (None, true, false);
                 place.to_server.clear();
                 place.to_client.clear();
             }
             Event::Depart(i) => {
                 self.places[i].is_missing = false;
                 assert!(self.server.depart(client(i), usize::MAX, NOW, &mut answers));
+                self.open_if_all_are_heard(&mut answers);
             }
-            Event::Switch => self.switch(&mut answers),
+            Event::Switch => self.switch(),
+            Event::Recover(i) => self.recover(i, &mut answers),
         }
         self.send(answers);
     }
 
     /// Another server takes over. Everything that was on its way is lost.
-    fn switch(&mut self, answers: &mut Vec<Answer>) {
+    fn switch(&mut self) {
         self.switches -= 1;
         self.server = Grants::recovering(self.term().next(), Limits::default());
-        for (i, place) in self.places.iter_mut().enumerate() {
+        for place in &mut self.places {
             place.to_server.clear();
             place.to_client.clear();
-            place.is_missing = false;
-            let Some(peer) = &mut place.peer else { continue };
-            if let Some(held) = peer.snapshot() {
-                self.server.restore(client(i), held, NOW).expect("clients held nothing incompatible");
-            }
-            place.to_server.extend(peer.ask_again(self.server.term));
+            place.owes_snapshot = place.peer.is_some();
         }
-        self.server.open(NOW, answers);
+    }
+
+    /// A client tells the new server what it held and wants.
+    fn recover(&mut self, i: usize, answers: &mut Vec<Answer>) {
+        let place = &mut self.places[i];
+        place.owes_snapshot = false;
+        let peer = place.peer.as_mut().expect("the dead owe nothing");
+        if let Some(held) = peer.snapshot() {
+            self.server.restore(client(i), held, NOW).expect("clients held nothing incompatible");
+        }
+        place.to_server.extend(peer.ask_again(self.server.term));
+        self.open_if_all_are_heard(answers);
+    }
+
+    /// Ends the recovery when every client that was known has told what it held, or is gone.
+    fn open_if_all_are_heard(&mut self, answers: &mut Vec<Answer>) {
+        let is_awaited = |place: &Place| place.owes_snapshot || place.is_missing;
+        if !self.server.is_open() && !self.places.iter().any(is_awaited) {
+            self.server.open(NOW, answers);
+        }
     }
 
     fn send(&mut self, answers: Vec<Answer>) {
@@ -183,6 +211,7 @@ impl World {
 
     fn check(&self) {
         self.server.check();
+        assert!(self.server.is_open() || self.newest.term < self.term(), "INV-5: granted while it recovers");
         let peers: Vec<&Peer> = self.places.iter().filter_map(|place| place.peer.as_ref()).collect();
         for (i, peer) in peers.iter().enumerate() {
             for other in &peers[i + 1..] {
@@ -203,7 +232,8 @@ impl World {
     fn is_quiet(&self) -> bool {
         self.places.iter().all(|place| {
             let is_descending = place.peer.as_ref().is_some_and(Peer::is_descending);
-            place.to_server.is_empty() && place.to_client.is_empty() && !is_descending && !place.is_missing
+            let is_awaited = is_descending || place.is_missing || place.owes_snapshot;
+            place.to_server.is_empty() && place.to_client.is_empty() && !is_awaited
         })
     }
 
