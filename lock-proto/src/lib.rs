@@ -2,7 +2,7 @@
 //! I/O, no clock, no state.
 //!
 //! A lock covers a range of keys and is named by the first of them. A client acquires it in a [`Mode`], keeps it when it is
-//! done, and gives it back when another client wants it. [`Mode::is_compatible`] says who can share; [`Token`] orders
+//! done, and gives it back when another client wants it. [`Mode::is_compatible`] says who can share; a [`Token`] orders
 //! grants so that a store can refuse a writer who slept too long; [`ToServer`] and [`ToClient`] are the messages. Every
 //! message says which life of the client and which term of the server it belongs to ([`Envelope`]), so that one that was
 //! overtaken by a restart is noticed and dropped.
@@ -23,17 +23,16 @@
 //! message arrives whole. `docs/wire.md` draws every message.
 #![forbid(unsafe_code)]
 
-mod ids;
+#[cfg(doc)]
+use tidelock_format::Token;
+
 mod message;
 mod mode;
-mod token;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
-pub use ids::{ClientId, FenceEpoch, GraceEpoch, Incarnation, Term};
 pub use message::{Acquire, Descent, Envelope, Granted, Held, Reason, Refused, Snapshot, ToClient, ToServer};
-pub use mode::{Holder, Mode};
-pub use token::{Change, GrantSeq, Token};
+pub use mode::{Change, Holder, Mode};
 pub use wire::{ENTRIES_MAX, MESSAGE_BYTES_MAX, Malformed, VERSION};

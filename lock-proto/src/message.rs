@@ -16,9 +16,9 @@
 //!     |--------------------------->| (no answer)               |
 //! ```
 
-use tidelock_format::{Key, KeyRange};
+use tidelock_format::{FenceEpoch, Incarnation, Key, KeyRange, Term, Token};
 
-use crate::{Change, FenceEpoch, Incarnation, Mode, Term, Token};
+use crate::{Change, Mode};
 
 /// What every message says besides its matter. A message of another incarnation or another term than the receiver's is about
 /// a state that is gone: it is dropped.

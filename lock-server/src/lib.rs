@@ -6,8 +6,8 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use tidelock_format::{Key, KeyRange};
-//! use tidelock_lock_proto::{Acquire, Change, ClientId, Mode, Term, ToClient, ToServer};
+//! use tidelock_format::{ClientId, Key, KeyRange, Term};
+//! use tidelock_lock_proto::{Acquire, Change, Mode, ToClient, ToServer};
 //! use tidelock_lock_server::{Grants, Limits};
 //!
 //! let mut grants = Grants::new(Term(1), Limits::default());

@@ -2,12 +2,12 @@
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use tidelock_format::{Key, KeyRange};
+use tidelock_format::{FenceEpoch, GrantSeq, Incarnation, Key, KeyRange, Term, Token};
 
 use super::samples::{ENVELOPE, range, to_client, to_server};
 use crate::{
-    Acquire, Change, Descent, ENTRIES_MAX, Envelope, FenceEpoch, GrantSeq, Granted, Held, Incarnation,
-    MESSAGE_BYTES_MAX, Malformed, Mode, Reason, Refused, Snapshot, Term, ToClient, ToServer, Token,
+    Acquire, Change, Descent, ENTRIES_MAX, Envelope, Granted, Held, MESSAGE_BYTES_MAX, Malformed, Mode,
+    Reason, Refused, Snapshot, ToClient, ToServer,
 };
 
 fn envelope() -> impl Strategy<Value = Envelope> {

@@ -1,10 +1,9 @@
 //! One message of each kind, with a different number in each field: what the vectors are made of.
 
-use tidelock_format::{Key, KeyRange};
+use tidelock_format::{FenceEpoch, GrantSeq, Incarnation, Key, KeyRange, Term, Token};
 
 use crate::{
-    Acquire, Change, Descent, Envelope, FenceEpoch, GrantSeq, Granted, Held, Incarnation, Mode, Reason,
-    Refused, Snapshot, Term, ToClient, ToServer, Token,
+    Acquire, Change, Descent, Envelope, Granted, Held, Mode, Reason, Refused, Snapshot, ToClient, ToServer,
 };
 
 pub(super) const ENVELOPE: Envelope =

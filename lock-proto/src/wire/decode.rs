@@ -3,7 +3,7 @@
 //! Bytes that mean nothing in this version have to be zero, so that a later one can give them a meaning. A message may be
 //! longer than it is known to be: what a later version appends is passed over.
 
-use tidelock_format::{Key, KeyRange};
+use tidelock_format::{FenceEpoch, GrantSeq, Incarnation, Key, KeyRange, Term, Token};
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
 use super::layout::{
@@ -14,7 +14,7 @@ use super::{ENTRIES_MAX, MESSAGE_BYTES_MAX, Malformed, VERSION};
 use crate::message::{
     Acquire, Descent, Envelope, Granted, Held, Reason, Refused, Snapshot, ToClient, ToServer,
 };
-use crate::{Change, FenceEpoch, GrantSeq, Incarnation, Mode, Term, Token};
+use crate::{Change, Mode};
 
 impl ToServer {
     /// The one message that `bytes` are.

@@ -7,9 +7,9 @@ use super::layout::{
     RawSnapshotTaken, RawToken, kind,
 };
 use super::{ENTRIES_MAX, VERSION};
+use crate::Change;
 use crate::message::{Acquire, Descent, Envelope, Granted, Held, Refused, Snapshot, ToClient, ToServer};
-use crate::{Change, Token};
-use tidelock_format::KeyRange;
+use tidelock_format::{KeyRange, Token};
 
 impl ToServer {
     /// Appends this message's bytes to `bytes`.

@@ -1,7 +1,7 @@
 //! What a client can do wrong.
 
-use tidelock_format::{Key, KeyRange};
-use tidelock_lock_proto::{Change, ClientId, Mode, Token};
+use tidelock_format::{ClientId, Key, KeyRange, Token};
+use tidelock_lock_proto::{Change, Mode};
 
 /// A client does not follow the protocol: its session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use tidelock_format::KeyRange;
-use tidelock_lock_proto::{Change, ClientId, Descent, Granted, Holder, Mode, ToClient, Token};
+use tidelock_format::{ClientId, KeyRange, Token};
+use tidelock_lock_proto::{Change, Descent, Granted, Holder, Mode, ToClient};
 
 use super::{Answer, rise};
 

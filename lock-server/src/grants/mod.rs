@@ -27,11 +27,8 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use tidelock_format::{Key, KeyRange};
-use tidelock_lock_proto::{
-    Acquire, Change, ClientId, Descent, GrantSeq, Held, Mode, Reason, Refused, Term, ToClient, ToServer,
-    Token,
-};
+use tidelock_format::{ClientId, GrantSeq, Key, KeyRange, Term, Token};
+use tidelock_lock_proto::{Acquire, Change, Descent, Held, Mode, Reason, Refused, ToClient, ToServer};
 
 pub use error::{RestoreError, Violation};
 pub use view::{Holder, LockView, Waiter};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use tidelock_format::KeyRange;
-use tidelock_lock_proto::{ClientId, Mode, Token};
+use tidelock_format::{ClientId, KeyRange, Token};
+use tidelock_lock_proto::Mode;
 
 use super::lock::{Grant, Lock, Want};
 

@@ -10,8 +10,8 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
-use tidelock_format::{Key, KeyRange};
-use tidelock_lock_proto::{ClientId, Holder, Mode, Term, ToClient, ToServer, Token};
+use tidelock_format::{ClientId, Key, KeyRange, Term, Token};
+use tidelock_lock_proto::{Holder, Mode, ToClient, ToServer};
 
 use super::peer::Peer;
 use crate::grants::{Answer, Grants, Limits};

@@ -1,9 +1,7 @@
 //! A client as the server must expect it: the least that follows the protocol, and may do it at any time.
 
-use tidelock_format::KeyRange;
-use tidelock_lock_proto::{
-    Acquire, Change, Descent, Granted, Held, Mode, Refused, Term, ToClient, ToServer, Token,
-};
+use tidelock_format::{KeyRange, Term, Token};
+use tidelock_lock_proto::{Acquire, Change, Descent, Granted, Held, Mode, Refused, ToClient, ToServer};
 
 /// A client, and one lock.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

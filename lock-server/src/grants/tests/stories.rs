@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use tidelock_format::{Key, KeyRange};
+use tidelock_format::{ClientId, GrantSeq, Key, KeyRange, Term, Token};
 use tidelock_lock_proto::{
-    Acquire, Change, ClientId, Descent, GrantSeq, Granted, Held, Mode, Reason, Refused, Snapshot, Term,
-    ToClient, ToServer, Token,
+    Acquire, Change, Descent, Granted, Held, Mode, Reason, Refused, Snapshot, ToClient, ToServer,
 };
 
 use crate::grants::{Answer, Grants, Limits, RestoreError, Violation};

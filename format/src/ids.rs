@@ -9,9 +9,12 @@
 //! | [`Term`] | the authority | somebody becomes the server | two servers apart |
 //! | [`GraceEpoch`] | the server, durably | a server begins to recover | who may reclaim in which recovery |
 //! | [`FenceEpoch`] | the server, durably | a client is fenced | what was known of fencing when a lock was granted |
-//! | [`GrantSeq`](crate::GrantSeq) | the server, from one in each term | a lock is granted | two grants of one term apart |
+//! | [`GrantSeq`] | the server, from one in each term | a lock is granted | two grants of one term apart |
 
 use std::fmt;
+
+#[cfg(doc)]
+use crate::GrantSeq;
 
 /// A client: 128 bits that it drew at random when it was set up, and keeps. Zero is nobody's.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,8 +6,8 @@
 
 use std::fmt;
 
+use crate::Term;
 use crate::ids::counter;
-use crate::{Mode, Term};
 
 counter! {
     /// A grant's number within its term, from one on.
@@ -28,22 +28,6 @@ pub struct Token {
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.term, self.seq)
-    }
-}
-
-/// From which mode to which: every message about a grant carries both, and whoever gets it never has to guess what the
-/// other side took for granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Change {
-    /// The mode before.
-    pub from: Mode,
-    /// The mode after.
-    pub to: Mode,
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} to {}", self.from, self.to)
     }
 }
 
