@@ -1,6 +1,6 @@
 //! What a client can do wrong.
 
-use tidelock_format::{ClientId, Key, KeyRange, Token};
+use tidelock_format::{ClientId, Key, Token};
 use tidelock_lock_proto::{Change, Mode};
 
 /// A client does not follow the protocol: its session ends.
@@ -49,12 +49,12 @@ pub enum RestoreError {
         token: Token,
     },
     /// It shares keys with a lock of another range.
-    #[error("{range} shares keys with the lock {other}")]
+    #[error("lock {start} shares keys with lock {other}, or is of another length")]
     Overlaps {
-        /// What is to be restored.
-        range: KeyRange,
-        /// What is there.
-        other: KeyRange,
+        /// The lock.
+        start: Key,
+        /// The one that is there.
+        other: Key,
     },
     /// Somebody restored an incompatible one first; perhaps the same client.
     #[error("lock {start} cannot be held as {mode} beside what client {holder} restored")]

@@ -243,7 +243,7 @@ impl Grants {
         }
         let other = self.overlapping(&range).filter(|lock| lock.range != range);
         if let Some(other) = other {
-            return Err(RestoreError::Overlaps { range, other: other.range });
+            return Err(RestoreError::Overlaps { start, other: other.range.start() });
         }
         let lock = self.locks.get(&start);
         if let Some(holder) = lock.and_then(|lock| lock.conflicting(client, mode)) {

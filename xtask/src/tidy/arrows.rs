@@ -4,11 +4,12 @@ use super::Finding;
 use super::workspace::Workspace;
 
 /// What each crate may use: the complete list.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("format", &[]),
     ("sync", &[]),
     ("dev", &["sync", "format"]),
     ("lock-proto", &["format"]),
+    ("net", &["format"]),
     ("block-cache", &["sync", "format", "dev"]),
     ("lock-server", &["format", "lock-proto"]),
     ("cli", &["sync", "format", "dev", "block-cache"]),

@@ -1,0 +1,19 @@
+//! Sessions: what two processes that talk for long have to agree on, whatever carries their bytes and whatever they talk about.
+//!
+//! A session outlives its connections. [`Stream`] makes the messages of one session arrive in order and be processed exactly
+//! once, however often the connection breaks; [`greet`] decides what becomes of a client that comes (again), and never
+//! leaves it guessing; [`TimeoutPlan`] holds every time limit and refuses those that do not go together.
+//!
+//! All of it is state machines and data: no I/O, no clock, no thread, no knowledge of locks.
+#![forbid(unsafe_code)]
+
+mod greeting;
+mod stream;
+mod timeouts;
+
+pub use greeting::{Hello, Known, Mismatch, Outcome, Service, greet};
+pub use stream::{Arrival, Number, Stream, StreamViolation, WindowFull};
+pub use timeouts::{PlanError, TimeoutPlan};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+//! Tests of what sessions are made of.
+mod greeting;
+mod stream;
