@@ -14,6 +14,7 @@
 
 mod block;
 mod checksum;
+mod cursor;
 mod error;
 mod header;
 mod ids;
@@ -25,6 +26,7 @@ mod verify;
 
 pub use block::{BlockNo, BlockRef, Fsid, Magic, Seq};
 pub use checksum::{Checksum, block_checksum};
+pub use cursor::{Cursor, TooFew};
 pub use error::FormatError;
 pub use header::{BlockHeader, HEADER_BYTES};
 pub use ids::{ClientId, FenceEpoch, GraceEpoch, Incarnation, Term};

@@ -8,6 +8,7 @@
 //! what a sequence of operations must come to, whoever thought of it.
 #![forbid(unsafe_code)]
 
+mod frame;
 mod header;
 mod lock_message;
 pub mod machine;
@@ -18,6 +19,7 @@ use std::io;
 
 use arbitrary::Unstructured;
 
+pub use frame::frame_decode;
 pub use header::header_decode;
 pub use lock_message::lock_message_decode;
 use machine::Machine;

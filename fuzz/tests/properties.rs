@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tidelock_format::BlockHeader;
 use tidelock_fuzz::machine::Machine;
 use tidelock_fuzz::operation::Operation;
-use tidelock_fuzz::{cache_ops, header_decode, lock_message_decode};
+use tidelock_fuzz::{cache_ops, frame_decode, header_decode, lock_message_decode};
 
 /// Bytes that one operation is made from: as many as the longest takes.
 const OPERATION_BYTES: usize = 16;
@@ -49,9 +49,24 @@ proptest! {
         if frame && bytes.len() >= 8 {
             let len = bytes.len() as u32;
             bytes[..4].copy_from_slice(&len.to_le_bytes());
-            bytes[4..8].copy_from_slice(&[1, (kind & 3) + 1 | (kind & 4) << 5, 0, 0]);
+            bytes[4..8].copy_from_slice(&[1, ((kind & 3) + 1) | ((kind & 4) << 5), 0, 0]);
         }
         lock_message_decode(&bytes);
+    }
+}
+
+proptest! {
+    /// any bytes at all; and, so that more than the length is looked at, frames whose lengths are in order.
+    #[test]
+    fn any_bytes_are_frames_or_refused(mut bytes in vec(any::<u8>(), 0..300), len in 8usize..80, kind in 0u8..10, frame: bool) {
+        if frame {
+            for start in (0..bytes.len()).step_by(len) {
+                let head = [len as u8, 0, 0, 0, 1, kind, 0, 0];
+                let end = (start + head.len()).min(bytes.len());
+                bytes[start..end].copy_from_slice(&head[..end - start]);
+            }
+        }
+        frame_decode(&bytes);
     }
 }
 
@@ -59,6 +74,7 @@ proptest! {
 fn the_corpus_still_passes() {
     let targets = [
         ("cache_ops", cache_ops as fn(&[u8])),
+        ("frame_decode", frame_decode),
         ("header_decode", header_decode),
         ("lock_message_decode", lock_message_decode),
     ];

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use tidelock_format::{FenceEpoch, GrantSeq, Incarnation, Key, KeyRange, Term, Token};
+use tidelock_format::{FenceEpoch, GrantSeq, Incarnation, Key, KeyRange, Term, Token, TooFew};
 
 use super::samples::{ENVELOPE, range, to_client, to_server};
 use crate::{
@@ -178,7 +178,7 @@ fn what_a_later_version_appends_is_passed_over() {
 #[test]
 fn every_way_to_be_malformed_has_its_own_refusal() {
     let header = |change: fn(&mut Vec<u8>)| changed(change);
-    assert_eq!(header(|bytes| bytes.truncate(10)), Malformed::TooShort { have: 10, need: 32 });
+    assert_eq!(header(|bytes| bytes.truncate(10)), Malformed::TooShort(TooFew { have: 10, need: 32 }));
     assert_eq!(header(|bytes| bytes[0] += 1), Malformed::Length { said: 105, have: 104 });
     assert_eq!(header(|bytes| bytes[4] = 9), Malformed::Version { found: 9, known: 1 });
     assert_eq!(header(|bytes| bytes[5] = 0x55), Malformed::Kind { found: 0x55 });
@@ -192,7 +192,7 @@ fn every_way_to_be_malformed_has_its_own_refusal() {
         bytes.truncate(50);
         set_len(bytes);
     };
-    assert_eq!(changed(body), Malformed::TooShort { have: 50, need: 104 });
+    assert_eq!(changed(body), Malformed::TooShort(TooFew { have: 50, need: 104 }));
     let max = MESSAGE_BYTES_MAX;
     assert_eq!(header(|bytes| bytes.resize((64 << 10) + 1, 0)), Malformed::TooLong { have: max + 1, max });
 }
@@ -228,7 +228,7 @@ fn a_snapshot_is_not_believed_about_its_length_order_or_flags() {
         ToServer::decode(&bytes).unwrap_err()
     };
     // Two held and one wanted are there.
-    assert_eq!(snapshot(|bytes| bytes[32] = 9), Malformed::TooShort { have: 288, need: 304 });
+    assert_eq!(snapshot(|bytes| bytes[32] = 9), Malformed::TooShort(TooFew { have: 288, need: 304 }));
     assert_eq!(snapshot(|bytes| bytes[36] = 2), Malformed::Flag { found: 2 });
     assert_eq!(snapshot(|bytes| bytes[37] = 1), Malformed::NotZero);
     let start = Key::from_u64(0x1000);

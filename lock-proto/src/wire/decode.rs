@@ -3,8 +3,7 @@
 //! Bytes that mean nothing in this version have to be zero, so that a later one can give them a meaning. A message may be
 //! longer than it is known to be: what a later version appends is passed over.
 
-use tidelock_format::{FenceEpoch, GrantSeq, Incarnation, Key, KeyRange, Term, Token};
-use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
+use tidelock_format::{Cursor, FenceEpoch, GrantSeq, Incarnation, Key, KeyRange, Term, Token};
 
 use super::layout::{
     RawAcquire, RawChange, RawDescent, RawGranted, RawHeader, RawHeld, RawRange, RawRefused, RawSnapshot,
@@ -52,29 +51,11 @@ impl ToClient {
     }
 }
 
-/// Bytes that were not looked at yet.
-struct Body<'a> {
-    rest: &'a [u8],
-    /// Bytes before them.
-    before: usize,
-}
-
-impl<'a> Body<'a> {
-    fn take<T: FromBytes + KnownLayout + Immutable + Unaligned>(&mut self) -> Result<&'a T, Malformed> {
-        let have = self.before + self.rest.len();
-        let short = Malformed::TooShort { have, need: self.before + size_of::<T>() };
-        let (taken, rest) = T::ref_from_prefix(self.rest).map_err(|_| short)?;
-        self.rest = rest;
-        self.before += size_of::<T>();
-        Ok(taken)
-    }
-}
-
-fn begin(bytes: &[u8]) -> Result<(Envelope, u8, Body<'_>), Malformed> {
+fn begin(bytes: &[u8]) -> Result<(Envelope, u8, Cursor<'_>), Malformed> {
     if bytes.len() > MESSAGE_BYTES_MAX {
         return Err(Malformed::TooLong { have: bytes.len(), max: MESSAGE_BYTES_MAX });
     }
-    let mut body = Body { rest: bytes, before: 0 };
+    let mut body = Cursor::new(bytes);
     let header: &RawHeader = body.take()?;
     if header.version != VERSION {
         return Err(Malformed::Version { found: header.version, known: VERSION });
@@ -159,7 +140,7 @@ fn held(raw: &RawHeld) -> Result<Held, Malformed> {
     Ok(Held { range: range(&raw.range)?, mode: mode(raw.mode)?, token: token(&raw.token) })
 }
 
-fn snapshot(body: &mut Body<'_>) -> Result<Snapshot, Malformed> {
+fn snapshot(body: &mut Cursor<'_>) -> Result<Snapshot, Malformed> {
     let head: &RawSnapshot = body.take()?;
     zero(&head.zero)?;
     // Bound: as many as there are bytes for, and those are bounded. Room is made for no more.

@@ -1,6 +1,6 @@
 //! Why bytes are not a message.
 
-use tidelock_format::Key;
+use tidelock_format::{Key, TooFew};
 
 /// What is wrong with bytes that should have been a message. Whoever sent them does not follow the protocol: its session
 /// ends, and this is what it is told.
@@ -8,13 +8,8 @@ use tidelock_format::Key;
 #[non_exhaustive]
 pub enum Malformed {
     /// Fewer bytes than a header has, or than the message needs.
-    #[error("{have} bytes are too few: it takes {need}")]
-    TooShort {
-        /// Bytes there are.
-        have: usize,
-        /// Bytes that it takes.
-        need: usize,
-    },
+    #[error(transparent)]
+    TooShort(#[from] TooFew),
     /// More bytes than any message has.
     #[error("{have} bytes are too many: a message has at most {max}")]
     TooLong {

@@ -17,23 +17,28 @@
 //! - **G7** Tokens only rise.
 //! - **G8** Two locks never share a key.
 
+mod clerk;
 mod error;
 mod lock;
+mod shares;
+mod table;
 mod view;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use tidelock_format::{ClientId, GrantSeq, Key, KeyRange, Term, Token};
+use tidelock_format::{ClientId, GrantSeq, Key, KeyRange, Term};
 use tidelock_lock_proto::{Acquire, Change, Descent, Held, Mode, Reason, Refused, ToClient, ToServer};
 
 pub use error::{RestoreError, Violation};
 pub use view::{Holder, LockView, Waiter};
 
-use self::lock::{Grant, Lock, Want};
+use self::clerk::Clerk;
+use self::lock::{Grant, Want};
+use self::shares::Shares;
+use self::table::Table;
 
 /// An answer, and whom it is for.
 pub type Answer = (ClientId, ToClient);
@@ -55,33 +60,24 @@ impl Default for Limits {
 /// The locks of one server in one term.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grants {
-    term: Term,
-    /// The last grant.
-    seq: GrantSeq,
+    clerk: Clerk,
     limits: Limits,
-    is_open: bool,
-    /// By their first keys.
-    locks: BTreeMap<Key, Lock>,
-    /// Locks that each client holds or wants.
-    shares: HashMap<ClientId, BTreeSet<Key>>,
+    locks: Table,
+    shares: Shares,
 }
 
 impl Grants {
     /// No locks yet, and open: nobody held any under an earlier server.
     pub fn new(term: Term, limits: Limits) -> Self {
-        Self { is_open: true, ..Self::recovering(term, limits) }
+        let mut grants = Self::recovering(term, limits);
+        grants.clerk.is_open = true;
+        grants
     }
 
     /// No locks yet, and closed (G5): clients are to say first what they held.
     pub fn recovering(term: Term, limits: Limits) -> Self {
-        Self {
-            term,
-            seq: GrantSeq(0),
-            limits,
-            is_open: false,
-            locks: BTreeMap::new(),
-            shares: HashMap::new(),
-        }
+        let clerk = Clerk { term, seq: GrantSeq(0), is_open: false };
+        Self { clerk, limits, locks: Table::default(), shares: Shares::default() }
     }
 
     /// Takes a message of `client`, whose session has been checked, and appends what is to be sent to `answers`, in this order.
@@ -111,25 +107,28 @@ impl Grants {
     /// A client wants a lock.
     fn acquire(&mut self, client: ClientId, acquire: Acquire, now: Duration, answers: &mut Vec<Answer>) {
         let (range, wanted) = (acquire.range, acquire.change.to);
+        let start = range.start();
         if let Err(reason) = self.admit(client, &range, wanted) {
-            let refused = Refused { start: range.start(), wanted, reason };
-            answers.push((client, ToClient::Refused(refused)));
+            answers.push((client, ToClient::Refused(Refused { start, wanted, reason })));
             return;
         }
-        let lock = self.locks.entry(range.start()).or_insert_with(|| Lock::new(range));
-        self.shares.entry(client).or_default().insert(range.start());
-        lock.wants.push_back(Want { client, mode: wanted, since: now });
-        self.serve(range.start(), now, answers);
+        let lock = self.locks.get_or_insert(range);
+        if !lock.concerns(client) {
+            self.shares.add(client, start);
+        }
+        self.clerk.queue(lock, Want { client, mode: wanted, since: now }, now, answers);
     }
 
     fn admit(&self, client: ClientId, range: &KeyRange, wanted: Mode) -> Result<(), Reason> {
         if wanted == Mode::Null {
             return Err(Reason::Pointless);
         }
-        let lock = self.locks.get(&range.start()).filter(|lock| lock.range == *range);
-        let Some(lock) = lock else {
-            return self.admit_new(client, range);
+        let Some(lock) = self.locks.overlapping(range) else {
+            return self.admit_share(client);
         };
+        if lock.range != *range {
+            return Err(Reason::Overlaps);
+        }
         if lock.is_wanted_by(client) {
             return Err(Reason::Busy);
         }
@@ -142,20 +141,9 @@ impl Grants {
         }
     }
 
-    fn admit_new(&self, client: ClientId, range: &KeyRange) -> Result<(), Reason> {
-        if self.overlapping(range).is_some() { Err(Reason::Overlaps) } else { self.admit_share(client) }
-    }
-
     fn admit_share(&self, client: ClientId) -> Result<(), Reason> {
-        let share = self.shares.get(&client).map_or(0, BTreeSet::len);
-        if share < self.limits.locks_per_client_max { Ok(()) } else { Err(Reason::TooMany) }
-    }
-
-    /// A lock that shares a key with `range`.
-    fn overlapping(&self, range: &KeyRange) -> Option<&Lock> {
-        // G8: locks share no keys, so of those that begin before the range's end only the last can reach into it.
-        let (_, last) = self.locks.range(..=range.end()).next_back()?;
-        last.range.overlaps(range).then_some(last)
+        let is_room = self.shares.count(client) < self.limits.locks_per_client_max;
+        if is_room { Ok(()) } else { Err(Reason::TooMany) }
     }
 
     /// A client has come down as it was told to.
@@ -175,8 +163,7 @@ impl Grants {
         }
         grant.mode = change.to;
         grant.descends_to = None;
-        self.settle(client, start);
-        self.serve(start, now, answers);
+        self.settle(client, start, now, answers);
         Ok(())
     }
 
@@ -201,8 +188,7 @@ impl Grants {
             return Err(Violation::NoDescent { start, change });
         }
         grant.mode = change.to;
-        self.settle(client, start);
-        self.serve(start, now, answers);
+        self.settle(client, start, now, answers);
         Ok(())
     }
 
@@ -216,16 +202,13 @@ impl Grants {
         answers: &mut Vec<Answer>,
     ) -> bool {
         for _ in 0..most {
-            let Some(start) = self.shares.get(&client).and_then(|share| share.first().copied()) else {
-                return true;
-            };
+            let Some(start) = self.shares.any(client) else { return true };
             let lock = self.locks.get_mut(&start).expect("who has a share of a lock stands in it");
             lock.grants.retain(|grant| grant.client != client);
             lock.wants.retain(|want| want.client != client);
-            self.settle(client, start);
-            self.serve(start, now, answers);
+            self.settle(client, start, now, answers);
         }
-        !self.shares.contains_key(&client)
+        self.shares.any(client).is_none()
     }
 
     /// Enters a lock that `client` held under an earlier server.
@@ -235,36 +218,35 @@ impl Grants {
     pub fn restore(&mut self, client: ClientId, held: Held, now: Duration) -> Result<(), RestoreError> {
         let Held { range, mode, token } = held;
         let start = range.start();
-        if self.is_open {
+        if self.clerk.is_open {
             return Err(RestoreError::TooLate { start });
         }
-        if mode == Mode::Null || token.term >= self.term {
+        if mode == Mode::Null || token.term >= self.clerk.term {
             return Err(RestoreError::NeverGranted { start, mode, token });
         }
-        let other = self.overlapping(&range).filter(|lock| lock.range != range);
-        if let Some(other) = other {
-            return Err(RestoreError::Overlaps { start, other: other.range.start() });
+        if let Some(lock) = self.locks.overlapping(&range) {
+            if lock.range != range {
+                return Err(RestoreError::Overlaps { start, other: lock.range.start() });
+            }
+            if let Some(holder) = lock.conflicting(client, mode) {
+                return Err(RestoreError::Conflict { start, mode, holder });
+            }
         }
-        let lock = self.locks.get(&start);
-        if let Some(holder) = lock.and_then(|lock| lock.conflicting(client, mode)) {
-            return Err(RestoreError::Conflict { start, mode, holder });
-        }
-        self.shares.entry(client).or_default().insert(start);
-        let lock = self.locks.entry(start).or_insert_with(|| Lock::new(range));
+        self.shares.add(client, start);
+        let lock = self.locks.get_or_insert(range);
         lock.grants.push(Grant { client, mode, token, descends_to: None, since: now });
         Ok(())
     }
 
     /// Ends G5: all who may have held locks have said so, or are gone. Serves everybody who has waited.
     pub fn open(&mut self, now: Duration, answers: &mut Vec<Answer>) {
-        self.is_open = true;
-        let starts: Vec<Key> = self.locks.keys().copied().collect();
-        starts.into_iter().for_each(|start| self.serve(start, now, answers));
+        self.clerk.is_open = true;
+        self.locks.for_each_mut(|lock| self.clerk.serve(lock, now, answers));
     }
 
     /// Whether locks are granted.
     pub fn is_open(&self) -> bool {
-        self.is_open
+        self.clerk.is_open
     }
 
     /// Locks that somebody holds or wants.
@@ -274,48 +256,25 @@ impl Grants {
 
     /// Whether nobody holds or wants anything.
     pub fn is_empty(&self) -> bool {
-        self.locks.is_empty()
+        self.locks.len() == 0
     }
 
-    /// After something of `client` has come down: forgets what is nothing any more, and the share if that was all of it.
-    fn settle(&mut self, client: ClientId, start: Key) {
-        let Some(lock) = self.locks.get_mut(&start) else { return };
+    /// After something of `client` has come down: forgets what is nothing any more, and serves who waited for it.
+    fn settle(&mut self, client: ClientId, start: Key, now: Duration, answers: &mut Vec<Answer>) {
+        let lock = self.locks.get_mut(&start).expect("it was there just now");
         lock.grants.retain(|grant| grant.mode != Mode::Null);
-        if lock.concerns(client) {
-            return;
+        if !lock.concerns(client) {
+            self.shares.remove(client, &start);
         }
-        let share = self.shares.get_mut(&client).expect("who had a lock has a share");
-        share.remove(&start);
-        if share.is_empty() {
-            self.shares.remove(&client);
-        }
-    }
-
-    /// Goes as far with the lock as it can: grants, or tells whoever is in the way to come down. Forgets a lock that nobody has
-    /// anything to do with.
-    fn serve(&mut self, start: Key, now: Duration, answers: &mut Vec<Answer>) {
-        let Some(lock) = self.locks.get_mut(&start) else { return };
-        // Bound: each round takes a want, or is the last.
-        while self.is_open
-            && !lock.is_descending()
-            && let Some(want) = lock.wants.front().copied()
-        {
-            if lock.make_way(want, answers) {
-                break;
-            }
-            lock.wants.pop_front();
-            self.seq = self.seq.next();
-            let token = Token { term: self.term, seq: self.seq };
-            answers.push((want.client, ToClient::Granted(lock.grant(want, token, now))));
-        }
+        self.clerk.serve(lock, now, answers);
         if lock.is_idle() {
-            self.locks.remove(&start);
+            self.locks.remove_idle(&start);
         }
     }
 
     /// Every lock from the one that begins at `from` on, in order of their first keys.
     pub fn locks_from(&self, from: Key) -> impl Iterator<Item = LockView<'_>> {
-        self.locks.range(from..).map(|(_, lock)| LockView::new(lock))
+        self.locks.from(from).map(LockView::new)
     }
 
     /// Looks whether everything that this machine rests on holds: for tests and simulations.
@@ -323,22 +282,18 @@ impl Grants {
     /// # Panics
     /// If it does not, naming the invariant.
     pub fn check(&self) {
-        let mut shares = HashMap::<ClientId, BTreeSet<Key>>::new();
+        let mut shares = Shares::default();
         let mut last: Option<KeyRange> = None;
-        for (start, lock) in &self.locks {
-            assert_eq!(*start, lock.range.start(), "G8: a lock stands under its first key");
-            assert!(last.is_none_or(|last| last.end() < *start), "G8: locks share no key");
+        for lock in self.locks.from(Key::MIN) {
+            let start = lock.range.start();
+            assert!(last.is_none_or(|last| last.end() < start), "G8: locks share no key");
             last = Some(lock.range);
             lock.check();
-            assert!(
-                !self.is_open || lock.wants.is_empty() || lock.is_descending(),
-                "G6: somebody waits for nobody"
-            );
-            for client in lock.clients() {
-                shares.entry(client).or_default().insert(*start);
-            }
-            let newest = Token { term: self.term, seq: self.seq };
-            assert!(lock.grants.iter().all(|grant| grant.token <= newest), "G7: a token from the future");
+            let is_served = lock.wants.is_empty() || lock.is_descending();
+            assert!(is_served || !self.clerk.is_open, "G6: somebody waits for nobody");
+            let is_past = |grant: &Grant| grant.token <= self.clerk.newest();
+            assert!(lock.grants.iter().all(is_past), "G7: a token from the future");
+            lock.clients().into_iter().for_each(|client| shares.add(client, start));
         }
         assert_eq!(shares, self.shares, "every client's share is what it holds and wants");
     }

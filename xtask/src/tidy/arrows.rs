@@ -13,8 +13,8 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("block-cache", &["sync", "format", "dev"]),
     ("lock-server", &["format", "lock-proto"]),
     ("cli", &["sync", "format", "dev", "block-cache"]),
-    ("fuzz", &["sync", "format", "dev", "lock-proto", "block-cache"]),
-    ("benches", &["sync", "format", "dev", "block-cache"]),
+    ("fuzz", &["sync", "format", "dev", "lock-proto", "net", "block-cache"]),
+    ("benches", &["sync", "format", "dev", "lock-proto", "block-cache", "lock-server"]),
     ("xtask", &[]),
 ];
 

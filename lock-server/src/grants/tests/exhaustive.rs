@@ -90,7 +90,7 @@ impl World {
     }
 
     fn term(&self) -> Term {
-        self.server.term
+        self.server.clerk.term
     }
 
     fn events(&self) -> Vec<Event> {
@@ -184,7 +184,7 @@ impl World {
         if let Some(held) = peer.snapshot() {
             self.server.restore(client(i), held, NOW).expect("clients held nothing incompatible");
         }
-        place.to_server.extend(peer.ask_again(self.server.term));
+        place.to_server.extend(peer.ask_again(self.server.clerk.term));
         self.open_if_all_are_heard(answers);
     }
 
@@ -243,7 +243,7 @@ impl World {
             let mut hasher = DefaultHasher::new();
             salt.hash(&mut hasher);
             let Self { server, places, deaths, switches, newest } = self;
-            (server.term, server.seq, server.is_open, &server.locks).hash(&mut hasher);
+            (server.clerk, &server.locks).hash(&mut hasher);
             (places, deaths, switches, newest).hash(&mut hasher);
             hasher.finish()
         };
