@@ -4,11 +4,12 @@ use super::Finding;
 use super::workspace::Workspace;
 
 /// What each crate may use: the complete list.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("format", &[]),
     ("sync", &[]),
     ("dev", &["sync", "format"]),
     ("lock-proto", &["format"]),
+    ("authority", &["lock-proto"]),
     ("block-cache", &["sync", "format", "dev"]),
     ("cli", &["sync", "format", "dev", "block-cache"]),
     ("fuzz", &["sync", "format", "dev", "block-cache"]),
