@@ -1,7 +1,7 @@
 //! What clients and the server say to each other about locks.
 //!
 //! For one client and one lock there is at most one [`Acquire`] without an answer, and at most one [`Revoke`] without an
-//! answer (INV-3). A lock is named by the first key of its range; whole ranges travel where the other side may not know
+//! answer (K3). A lock is named by the first key of its range; whole ranges travel where the other side may not know
 //! the lock yet.
 //!
 //! ```text

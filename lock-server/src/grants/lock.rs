@@ -114,19 +114,19 @@ impl Lock {
     /// See [`Grants::check`](super::Grants::check).
     pub(super) fn check(&self) {
         for (i, grant) in self.grants.iter().enumerate() {
-            assert!(grant.mode != Mode::Null, "G1: who holds nothing is no holder");
+            assert!(grant.mode != Mode::Null, "K1: who holds nothing is no holder");
             for other in &self.grants[i + 1..] {
-                assert!(other.client != grant.client, "G3: a client has one grant of a lock");
+                assert!(other.client != grant.client, "K3: a client has one grant of a lock");
                 assert!(
                     grant.mode.is_compatible(Holder::Another, other.mode),
-                    "G1: {} and {} of one lock",
+                    "K1: {} and {} of one lock",
                     grant.mode,
                     other.mode
                 );
             }
         }
         let wanting: BTreeSet<ClientId> = self.wants.iter().map(|want| want.client).collect();
-        assert_eq!(wanting.len(), self.wants.len(), "G3: a client has one want for a lock");
+        assert_eq!(wanting.len(), self.wants.len(), "K3: a client has one want for a lock");
         assert!(!self.is_idle(), "a lock exists while somebody holds or wants it");
     }
 }

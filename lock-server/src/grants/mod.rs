@@ -6,16 +6,16 @@
 //!
 //! What is decided here rests on these, and [`Grants::check`] looks at them:
 //!
-//! - **G1** No two clients hold incompatible modes of one lock. A client that was told to come down holds its old mode until it
+//! - **K1** No two clients hold incompatible modes of one lock. A client that was told to come down holds its old mode until it
 //!   says that it has.
-//! - **G2** A want is granted only when nobody is coming down and every holder is compatible with it.
-//! - **G3** A client has at most one want for a lock, and one grant of it, which is told to come down at most once.
-//! - **G4** For one client and lock, what is answered is in the order in which it was decided; whoever carries the answers has
+//! - **K2** A want is granted only when nobody is coming down and every holder is compatible with it.
+//! - **K3** A client has at most one want for a lock, and one grant of it, which is told to come down at most once.
+//! - **K4** For one client and lock, what is answered is in the order in which it was decided; whoever carries the answers has
 //!   to keep it.
-//! - **G5** Before [`Grants::open`] nothing is granted: clients that held locks under the last server may not have said so yet.
-//! - **G6** Where nobody is coming down, nobody waits: progress never depends on somebody remembering to look again.
-//! - **G7** Tokens only rise.
-//! - **G8** Two locks never share a key.
+//! - **K5** Before [`Grants::open`] nothing is granted: clients that held locks under the last server may not have said so yet.
+//! - **K6** Where nobody is coming down, nobody waits: progress never depends on somebody remembering to look again.
+//! - **K7** Tokens only rise.
+//! - **K8** Two locks never share a key.
 
 mod clerk;
 mod error;
@@ -74,7 +74,7 @@ impl Grants {
         grants
     }
 
-    /// No locks yet, and closed (G5): clients are to say first what they held.
+    /// No locks yet, and closed (K5): clients are to say first what they held.
     pub fn recovering(term: Term, limits: Limits) -> Self {
         let clerk = Clerk { term, seq: GrantSeq(0), is_open: false };
         Self { clerk, limits, locks: Table::default(), shares: Shares::default() }
@@ -238,7 +238,7 @@ impl Grants {
         Ok(())
     }
 
-    /// Ends G5: all who may have held locks have said so, or are gone. Serves everybody who has waited.
+    /// Ends K5: all who may have held locks have said so, or are gone. Serves everybody who has waited.
     pub fn open(&mut self, now: Duration, answers: &mut Vec<Answer>) {
         self.clerk.is_open = true;
         self.locks.for_each_mut(|lock| self.clerk.serve(lock, now, answers));
@@ -286,13 +286,13 @@ impl Grants {
         let mut last: Option<KeyRange> = None;
         for lock in self.locks.from(Key::MIN) {
             let start = lock.range.start();
-            assert!(last.is_none_or(|last| last.end() < start), "G8: locks share no key");
+            assert!(last.is_none_or(|last| last.end() < start), "K8: locks share no key");
             last = Some(lock.range);
             lock.check();
             let is_served = lock.wants.is_empty() || lock.is_descending();
-            assert!(is_served || !self.clerk.is_open, "G6: somebody waits for nobody");
+            assert!(is_served || !self.clerk.is_open, "K6: somebody waits for nobody");
             let is_past = |grant: &Grant| grant.token <= self.clerk.newest();
-            assert!(lock.grants.iter().all(is_past), "G7: a token from the future");
+            assert!(lock.grants.iter().all(is_past), "K7: a token from the future");
             lock.clients().into_iter().for_each(|client| shares.add(client, start));
         }
         assert_eq!(shares, self.shares, "every client's share is what it holds and wants");

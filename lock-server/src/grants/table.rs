@@ -31,7 +31,7 @@ impl Table {
 
     /// A lock that shares a key with `range`.
     pub(super) fn overlapping(&self, range: &KeyRange) -> Option<&Lock> {
-        // G8: locks share no keys, so of those that begin before the range's end only the last can reach into it.
+        // K8: locks share no keys, so of those that begin before the range's end only the last can reach into it.
         let (_, place) = self.places.range(..=range.end()).next_back()?;
         let last = &self.locks[*place as usize];
         last.range.overlaps(range).then_some(last)
@@ -54,7 +54,7 @@ impl Table {
     /// Forgets a lock that nobody has anything to do with.
     pub(super) fn remove_idle(&mut self, start: &Key) {
         let place = self.places.remove(start).expect("it was there just now");
-        debug_assert!(self.locks[place as usize].is_idle(), "G1, G3: somebody still holds or wants it");
+        debug_assert!(self.locks[place as usize].is_idle(), "K1, K3: somebody still holds or wants it");
         self.free.push(place);
     }
 

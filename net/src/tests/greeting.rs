@@ -58,7 +58,7 @@ fn whoever_was_given_up_is_told_and_can_begin_anew() {
     }
 }
 
-/// A-78, P11: two lives of a client never share an incarnation.
+/// A-78, P-11: two lives of a client never share an incarnation.
 #[test]
 fn a_new_session_is_newer_than_any_that_is_known() {
     for (known, theirs, outcome) in outcomes(false) {

@@ -4,12 +4,13 @@ use super::Finding;
 use super::workspace::Workspace;
 
 /// What each crate may use: the complete list.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("format", &[]),
     ("sync", &[]),
     ("dev", &["sync", "format"]),
     ("lock-proto", &["format"]),
     ("net", &["format"]),
+    ("authority", &["format"]),
     ("block-cache", &["sync", "format", "dev"]),
     ("lock-server", &["format", "lock-proto"]),
     ("cli", &["sync", "format", "dev", "block-cache"]),

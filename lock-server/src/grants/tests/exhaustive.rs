@@ -1,8 +1,8 @@
 //! Every order of events, up to a bound: one lock, a few clients, messages that take as long as they like, a client that
 //! dies, a server that is replaced.
 //!
-//! In each state the server's own invariants hold, no two clients *believe* that they hold incompatible modes (INV-1), and
-//! tokens rise over all terms (INV-14). Where nothing is on its way any more, nobody waits (INV-9, A-5, A-6). No client that
+//! In each state the server's own invariants hold, no two clients *believe* that they hold incompatible modes (K1), and
+//! tokens rise over all terms (K7). Where nothing is on its way any more, nobody waits (K6, A-5, A-6). No client that
 //! follows the protocol is refused or accused.
 
 use std::collections::hash_map::DefaultHasher;
@@ -199,7 +199,7 @@ impl World {
     fn send(&mut self, answers: Vec<Answer>) {
         for (to, message) in answers {
             if let ToClient::Granted(granted) = &message {
-                assert!(granted.token > self.newest, "INV-14: {} after {}", granted.token, self.newest);
+                assert!(granted.token > self.newest, "K7: {} after {}", granted.token, self.newest);
                 self.newest = granted.token;
             }
             let place = &mut self.places[to.bits() as usize - 1];
@@ -211,20 +211,20 @@ impl World {
 
     fn check(&self) {
         self.server.check();
-        assert!(self.server.is_open() || self.newest.term < self.term(), "INV-5: granted while it recovers");
+        assert!(self.server.is_open() || self.newest.term < self.term(), "K5: granted while it recovers");
         let peers: Vec<&Peer> = self.places.iter().filter_map(|place| place.peer.as_ref()).collect();
         for (i, peer) in peers.iter().enumerate() {
             for other in &peers[i + 1..] {
                 assert!(
                     peer.held.is_compatible(Holder::Another, other.held),
-                    "INV-1: one believes {}, another {}",
+                    "K1: one believes {}, another {}",
                     peer.held,
                     other.held
                 );
             }
         }
         if self.is_quiet() {
-            assert!(peers.iter().all(|peer| peer.wanted.is_none()), "INV-9: somebody waits for nothing");
+            assert!(peers.iter().all(|peer| peer.wanted.is_none()), "K6: somebody waits for nothing");
         }
     }
 

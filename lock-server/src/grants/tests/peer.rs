@@ -80,8 +80,8 @@ impl Peer {
                 // the server may still believe in more than there is, and what a client had is for the client to know.
                 let is_less = self.held == Mode::Null || change.from.satisfies(self.held);
                 assert!(is_less, "the server believes in {}, there is {}", change.from, self.held);
-                assert!(token > self.token, "G7: a client's tokens rise");
-                assert!(!self.is_descending(), "G2: granted while it comes down");
+                assert!(token > self.token, "K7: a client's tokens rise");
+                assert!(!self.is_descending(), "K2: granted while it comes down");
                 (self.held, self.token) = (change.to, token);
                 vec![]
             }

@@ -119,7 +119,7 @@ fn a_writer_makes_way_for_a_reader_and_goes_on_reading() {
     assert_eq!(scene.0.locks_from(Key::MIN).next().unwrap().holders().count(), 2);
 }
 
-/// G2: nothing is granted while anybody is still coming down.
+/// K2: nothing is granted while anybody is still coming down.
 #[test]
 fn a_writer_waits_until_the_last_reader_has_ceded() {
     let mut scene = Scene::new();
@@ -257,7 +257,7 @@ fn wants_that_mean_nothing_are_refused() {
     scene.wants(1, Write);
     assert_eq!(scene.wants(1, Read), [refused(1, 100, Read, Reason::Pointless)]);
     scene.wants(2, Write);
-    assert_eq!(scene.wants(2, Write), [refused(2, 100, Write, Reason::Busy)], "G3");
+    assert_eq!(scene.wants(2, Write), [refused(2, 100, Write, Reason::Busy)], "K3");
     assert_eq!(scene.0.len(), 1);
 }
 
@@ -295,7 +295,7 @@ fn held(range: KeyRange, mode: Mode, term: u64) -> Held {
     Held { range, mode, token: Token { term: Term(term), seq: GrantSeq(77) } }
 }
 
-/// G5, A-20: a new server grants nothing before all have said what they held, and its tokens outrank all that were granted
+/// K5, A-20: a new server grants nothing before all have said what they held, and its tokens outrank all that were granted
 /// before although it has never seen one.
 #[test]
 fn after_a_restart_locks_are_restored_before_any_is_granted() {
