@@ -74,7 +74,8 @@ pub enum Outcome {
     },
     /// The session goes on where it was.
     Resumed,
-    /// The session goes on under a new server: the client tells it what it holds.
+    /// The session goes on under a new server: the client tells it what it holds. Its messages begin anew, also where that
+    /// was said before and did not arrive.
     Recover,
     /// The session is over, and what it held is or will be given away. Terminal for this incarnation: the client has to give
     /// up all that it holds, and may then ask for a new session.
@@ -136,6 +137,12 @@ pub fn greet(service: &Service, hello: &Hello, known: Known) -> Outcome {
     if let Some(wait) = service.busy_for {
         return Outcome::Busy(wait);
     }
+    // A client that knows an earlier term has not heard that it was to recover, whatever was answered before: its messages
+    // are still the last server's.
+    let known = match known {
+        Known::Live(mine) if hello.term != service.term => Known::Unheard(mine),
+        known => known,
+    };
     if hello.is_leaving {
         return greet_leaver(hello.incarnation, known);
     }

@@ -4,16 +4,18 @@
 //! once, however often the connection breaks; [`greet`] decides what becomes of a client that comes (again), and never
 //! leaves it guessing; [`TimeoutPlan`] holds every time limit and refuses those that do not go together.
 //!
-//! [`Frame`] is what travels on a connection.
+//! [`Frame`] is what travels on a connection, and [`ClientSession`] is a client's side of it all.
 //!
 //! All of it is state machines and data: no I/O, no clock, no thread, no knowledge of locks.
 #![forbid(unsafe_code)]
 
+mod client;
 mod frame;
 mod greeting;
 mod stream;
 mod timeouts;
 
+pub use client::{ClientConfig, ClientSession, Connection, Delivery, Effect, Lease, Standing};
 pub use frame::{FRAME_BYTES_MAX, Frame, FrameError, HELLO_BYTES_MAX, VERSION, Verdict, Welcome, frame_len};
 pub use greeting::{Hello, Known, Mismatch, Outcome, Service, greet};
 pub use stream::{Arrival, Number, Stream, StreamViolation, WindowFull};

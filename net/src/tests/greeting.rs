@@ -47,6 +47,15 @@ fn only_the_session_that_is_known_goes_on() {
     }
 }
 
+/// the answer that told it to recover was lost, and it greets as before.
+#[test]
+fn a_client_that_has_not_heard_of_the_new_term_recovers_again() {
+    let late = Hello { term: Term(8), ..hello(3) };
+    assert_eq!(greet(&service(), &late, Known::Live(Incarnation(3))), Outcome::Recover);
+    let leaver = Hello { is_leaving: true, ..late };
+    assert_eq!(greet(&service(), &leaver, Known::Live(Incarnation(3))), Outcome::Recover);
+}
+
 /// whoever is not taken back is told so, for good, and the way from there leads to a new session in one step.
 #[test]
 fn whoever_was_given_up_is_told_and_can_begin_anew() {

@@ -1,4 +1,6 @@
 //! Tests of what sessions are made of.
+mod client;
+mod client_and_server;
 mod frames;
 mod greeting;
 mod stream;
