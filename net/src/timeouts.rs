@@ -31,19 +31,8 @@ pub struct TimeoutPlan {
 }
 
 impl Default for TimeoutPlan {
-    /// A lease of half a minute; a server that died is missed for as long at the most.
     fn default() -> Self {
-        Self {
-            lease: Duration::from_secs(30),
-            renewal: Duration::from_secs(7),
-            margin: Duration::from_secs(5),
-            drift: 100,
-            silence: Duration::from_secs(11),
-            greeting: Duration::from_secs(2),
-            backoff: Duration::from_secs(1),
-            grace: Duration::from_secs(31),
-            grace_max: Duration::from_secs(62),
-        }
+        Self::DEFAULT
     }
 }
 
@@ -64,6 +53,19 @@ pub struct PlanError {
 }
 
 impl TimeoutPlan {
+    /// A lease of half a minute; a server that died is missed for as long at the most.
+    pub const DEFAULT: Self = Self {
+        lease: Duration::from_secs(30),
+        renewal: Duration::from_secs(7),
+        margin: Duration::from_secs(5),
+        drift: 100,
+        silence: Duration::from_secs(11),
+        greeting: Duration::from_secs(2),
+        backoff: Duration::from_secs(1),
+        grace: Duration::from_secs(31),
+        grace_max: Duration::from_secs(62),
+    };
+
     /// This plan, if its parts go together.
     ///
     /// # Errors

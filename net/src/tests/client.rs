@@ -8,23 +8,8 @@ use crate::{
     ClientConfig, ClientSession, Connection, Effect, Frame, Number, Standing, TimeoutPlan, Verdict, Welcome,
 };
 
-pub(super) const CONFIG: ClientConfig = ClientConfig {
-    versions: (1, 1),
-    service: Fsid(7),
-    plan: TimeoutPlan {
-        lease: Duration::from_secs(30),
-        renewal: Duration::from_secs(7),
-        margin: Duration::from_secs(5),
-        drift: 100,
-        silence: Duration::from_secs(11),
-        greeting: Duration::from_secs(2),
-        backoff: Duration::from_secs(1),
-        grace: Duration::from_secs(31),
-        grace_max: Duration::from_secs(62),
-    },
-    window: 8,
-    seed: 1,
-};
+pub(super) const CONFIG: ClientConfig =
+    ClientConfig { versions: (1, 1), service: Fsid(7), plan: TimeoutPlan::DEFAULT, window: 8, seed: 1 };
 
 const LEASE: Duration = Duration::from_secs(30);
 
