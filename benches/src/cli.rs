@@ -94,7 +94,9 @@ impl Arguments {
     fn scale(&self) -> Scale {
         let scale = if self.quick { Scale::QUICK } else { Scale::FULL };
         match self.repetitions.map(usize::from) {
-            Some(repetitions) => Scale { repetitions, growths: repetitions, ..scale },
+            Some(repetitions) => {
+                Scale { repetitions, growths: repetitions, far_repetitions: repetitions, ..scale }
+            }
             None => scale,
         }
     }

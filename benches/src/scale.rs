@@ -10,6 +10,8 @@ pub struct Scale {
     pub repetitions: usize,
     /// How often growth is played, at most: half a minute each time.
     pub growths: usize,
+    /// How often a set too large for the processor's caches is looked up, at most: filling the caches takes the time.
+    pub far_repetitions: usize,
     /// Lookups in a resident set, against every peer.
     pub lookups: usize,
     /// Lookups where all who take part are fast.
@@ -29,6 +31,7 @@ impl Scale {
     pub const FULL: Self = Self {
         repetitions: 7,
         growths: 7,
+        far_repetitions: 7,
         lookups: 2 << 20,
         fast_lookups: 8 << 20,
         far_lookups: 4 << 20,
@@ -41,6 +44,7 @@ impl Scale {
     pub const QUICK: Self = Self {
         repetitions: 3,
         growths: 1,
+        far_repetitions: 2,
         lookups: 256 << 10,
         fast_lookups: 1 << 20,
         far_lookups: 256 << 10,

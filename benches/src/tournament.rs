@@ -83,7 +83,11 @@ pub fn notes(fixtures: &[Fixture], scale: &Scale) -> usize {
 }
 
 fn repetitions_of(fixture: &Fixture, scale: &Scale) -> usize {
-    let most = if fixture.workload.name == "growth" { scale.growths } else { scale.repetitions };
+    let most = match fixture.workload.name {
+        "growth" => scale.growths,
+        name if name.starts_with("dram") => scale.far_repetitions,
+        _ => scale.repetitions,
+    };
     most.min(scale.repetitions)
 }
 
@@ -173,6 +177,7 @@ mod tests {
     const TINY: Scale = Scale {
         repetitions: 2,
         growths: 1,
+        far_repetitions: 2,
         lookups: 1 << 10,
         fast_lookups: 1 << 10,
         far_lookups: 1 << 10,
