@@ -7,6 +7,7 @@
 //! - **Q2** Nothing of the session is written before the server has said how the greeting came out.
 //! - **Q3** The lease counts from when the client *sent* what was answered, so it ends here before it ends at the server.
 //! - **Q4** Where the session has ended for good, nothing is written and nothing waited for any more.
+//! - **Q5** What a server of an earlier term says counts for nothing, not even that the session is over.
 
 mod lease;
 mod pause;
@@ -240,6 +241,10 @@ impl ClientSession {
 
     fn welcomed(&mut self, welcome: Welcome, since: Time, now: Time, effects: &mut Vec<Effect>) {
         let Welcome { term, verdict, .. } = welcome;
+        if term < self.term {
+            // Q5: deposed, and has not noticed. Another one leads, or will.
+            return self.cut(now, effects);
+        }
         self.link = Link::Up { heard: now };
         self.pause.reset();
         let plan = self.config.plan;
@@ -265,11 +270,12 @@ impl ClientSession {
                 self.begin_stream();
                 effects.push(Effect::Stands(Standing::Recover { term }));
             }
-            Verdict::Expelled { .. } => self.end(Standing::Expelled, effects),
+            Verdict::Expelled { upto } if upto >= self.incarnation => self.end(Standing::Expelled, effects),
             Verdict::Mismatch { .. } => self.end(Standing::Mismatch(welcome), effects),
-            Verdict::Left => self.end(Standing::Left, effects),
+            Verdict::Left if self.is_leaving => self.end(Standing::Left, effects),
             Verdict::Busy(wait) => self.pause_for(wait, now, effects),
-            Verdict::Resumed { .. } => self.cut(now, effects),
+            // Nothing that this client asked for.
+            Verdict::Resumed { .. } | Verdict::Expelled { .. } | Verdict::Left => self.cut(now, effects),
         }
         if self.is_leaving && matches!(self.link, Link::Up { .. }) {
             self.write(&Frame::Farewell, effects);

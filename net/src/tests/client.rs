@@ -184,6 +184,37 @@ fn an_expelled_client_stops_for_good() {
     assert_eq!((scene.later(100), scene.session.next_tick()), (vec![], None), "Q4");
 }
 
+/// Q5: a server that was deposed and has not noticed cannot end a session, whatever it says.
+#[test]
+fn a_server_of_an_earlier_term_is_passed_over() {
+    let verdicts = [
+        Verdict::Mismatch { versions: (1, 1) },
+        Verdict::Expelled { upto: Incarnation(5) },
+        Verdict::Recover { lease: LEASE },
+    ];
+    for verdict in verdicts {
+        let mut scene = Scene::up();
+        scene.session.disconnected(Connection(1), scene.now, &mut Vec::new());
+        scene.later(1);
+        scene.connected(2);
+        let effects = scene.is_welcomed(2, 2, verdict);
+        assert_eq!(effects, [Effect::Close(Connection(2)), Effect::Stands(Standing::Cut)], "{verdict:?}");
+        assert!(scene.session.lease().is_valid(scene.now) && scene.session.next_tick().is_some());
+    }
+}
+
+#[test]
+fn a_verdict_that_nobody_asked_for_ends_nothing() {
+    for verdict in [Verdict::Left, Verdict::Expelled { upto: Incarnation(4) }] {
+        let mut scene = Scene::up();
+        scene.session.disconnected(Connection(1), scene.now, &mut Vec::new());
+        scene.later(1);
+        scene.connected(2);
+        let effects = scene.is_welcomed(2, 3, verdict);
+        assert_eq!(effects, [Effect::Close(Connection(2)), Effect::Stands(Standing::Cut)], "{verdict:?}");
+    }
+}
+
 #[test]
 fn a_busy_server_is_asked_again_when_it_said() {
     let mut scene = Scene::new();
