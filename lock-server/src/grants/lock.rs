@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidelock_format::{ClientId, KeyRange, Token};
 use tidelock_lock_proto::{Change, Descent, Granted, Holder, Mode, ToClient};
 
-use super::{Answer, rise};
+use super::Answer;
 
 /// A lock that somebody holds or wants.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -105,10 +105,10 @@ impl Lock {
     /// Gives `want` what it wants, in place of what its client held.
     pub(super) fn grant(&mut self, want: Want, token: Token, now: Duration) -> Granted {
         let Want { client, mode, .. } = want;
-        let change = rise(self.grant_of(client).map(|grant| grant.mode), mode);
+        let from = self.grant_of(client).map_or(Mode::Null, |grant| grant.mode);
         self.grants.retain(|grant| grant.client != client);
         self.grants.push(Grant { client, mode, token, descends_to: None, since: now });
-        Granted { range: self.range, change, token }
+        Granted { range: self.range, change: Change { from, to: mode }, token }
     }
 
     /// See [`Grants::check`](super::Grants::check).

@@ -30,7 +30,7 @@ mod tests;
 use std::time::Duration;
 
 use tidelock_format::{ClientId, GrantSeq, Key, KeyRange, Term};
-use tidelock_lock_proto::{Acquire, Change, Descent, Held, Mode, Reason, Refused, ToClient, ToServer};
+use tidelock_lock_proto::{Acquire, Descent, Held, Mode, Reason, Refused, ToClient, ToServer};
 
 pub use error::{RestoreError, Violation};
 pub use view::{Holder, LockView, Waiter};
@@ -297,9 +297,4 @@ impl Grants {
         }
         assert_eq!(shares, self.shares, "every client's share is what it holds and wants");
     }
-}
-
-/// What a grant changes for its client: from what it had to what it gets.
-fn rise(from: Option<Mode>, to: Mode) -> Change {
-    Change { from: from.unwrap_or_default(), to }
 }
