@@ -131,6 +131,11 @@ impl Stream {
         self.outbox.len()
     }
 
+    /// Whether there are messages to be written to the present connection.
+    pub fn has_unwritten(&self) -> bool {
+        self.written < self.sent()
+    }
+
     /// The next message to be written to the present connection, and its number.
     pub fn next_to_write(&mut self) -> Option<(Number, &[u8])> {
         let next = self.written.next();

@@ -21,6 +21,12 @@ pub use lease::Lease;
 use self::pause::Pause;
 use crate::{Arrival, Frame, Hello, Number, Stream, TimeoutPlan, Verdict, Welcome, WindowFull};
 
+/// How long a report of what was handled may wait for a message that says it along.
+const REPORT_DELAY: Duration = Duration::from_millis(20);
+
+/// Messages of which a report does not wait.
+const REPORT_EVERY: u64 = 32;
+
 /// Time since some moment before the machine began.
 type Time = Duration;
 
@@ -113,6 +119,10 @@ pub struct ClientSession {
     pause: Pause,
     /// The last connection that was asked for.
     connection: Connection,
+    /// How far the server was told that its messages are handled.
+    reported: Number,
+    /// When it is to be told at the latest, if there is anything to tell.
+    report_at: Option<Time>,
     /// Whether the server may have heard of this session.
     has_greeted: bool,
     is_leaving: bool,
@@ -148,6 +158,8 @@ impl ClientSession {
             lease: Lease::default(),
             pause: Pause::new(config.seed, config.plan.backoff),
             connection: Connection(0),
+            reported: Number(0),
+            report_at: None,
             has_greeted: false,
             is_leaving: false,
         }
@@ -169,7 +181,10 @@ impl ClientSession {
             Link::Pausing { until } | Link::Connecting { until } | Link::Greeting { until, .. } => {
                 Some(until)
             }
-            Link::Up { heard } => Some(self.lease.next_ping().min(heard + self.config.plan.silence)),
+            Link::Up { heard } => {
+                let next = self.lease.next_ping().min(heard + self.config.plan.silence);
+                Some(self.report_at.map_or(next, |report| report.min(next)))
+            }
             Link::Over => None,
         }
     }
@@ -186,6 +201,7 @@ impl ClientSession {
                 let ping = Frame::Ping(self.lease.ping(now, self.config.plan.renewal));
                 self.write(&ping, effects);
             }
+            Link::Up { .. } if self.report_at.is_some_and(|report| now >= report) => self.report(effects),
             _ => {}
         }
     }
@@ -213,6 +229,7 @@ impl ClientSession {
             // Who does not know its own session has to ask for it before it can leave it.
             is_leaving: self.is_leaving && self.incarnation != Incarnation(0),
         };
+        self.reported_upto(self.stream.done());
         self.write(&Frame::Hello { hello, done: self.stream.done(), attempt: self.attempt }, effects);
     }
 
@@ -254,7 +271,7 @@ impl ClientSession {
         let plan = self.config.plan;
         let mut renew = |lease| self.lease.begin(since, now, lease, plan);
         match verdict {
-            Verdict::New { incarnation, lease } => {
+            Verdict::New { incarnation, lease } if self.incarnation == Incarnation(0) => {
                 renew(lease);
                 (self.incarnation, self.term) = (incarnation, term);
                 self.begin_stream();
@@ -279,7 +296,9 @@ impl ClientSession {
             Verdict::Left if self.is_leaving => self.end(Standing::Left, effects),
             Verdict::Busy(wait) => self.pause_for(wait, now, effects),
             // Nothing that this client asked for.
-            Verdict::Resumed { .. } | Verdict::Expelled { .. } | Verdict::Left => self.cut(now, effects),
+            Verdict::New { .. } | Verdict::Resumed { .. } | Verdict::Expelled { .. } | Verdict::Left => {
+                self.cut(now, effects)
+            }
         }
         if self.is_leaving && matches!(self.link, Link::Up { .. }) {
             self.write(&Frame::Farewell, effects);
@@ -289,6 +308,7 @@ impl ClientSession {
     fn begin_stream(&mut self) {
         self.stream = Stream::new(self.config.window);
         self.streams += 1;
+        self.reported_upto(Number(0));
     }
 
     fn hear(&mut self, frame: &Frame<'_>, now: Time, effects: &mut Vec<Effect>) {
@@ -331,15 +351,32 @@ impl ClientSession {
         Ok(number)
     }
 
-    /// A message of the server was handled. One of an earlier server counts for nothing.
+    /// A message of the server was handled. One of an earlier server counts for nothing. The server is told with the next
+    /// message to it, or a moment later.
     ///
     /// # Panics
     /// N2, if it was reported already.
-    pub fn handled(&mut self, delivery: Delivery, effects: &mut Vec<Effect>) {
-        if delivery.stream == self.streams {
-            self.stream.handled(delivery.number);
-            self.write(&Frame::Report(self.stream.done()), effects);
+    pub fn handled(&mut self, delivery: Delivery, now: Time, effects: &mut Vec<Effect>) {
+        if delivery.stream != self.streams {
+            return;
         }
+        self.stream.handled(delivery.number);
+        let unreported = self.stream.done().0 - self.reported.0;
+        if unreported >= REPORT_EVERY {
+            self.report(effects);
+        } else if unreported > 0 && self.report_at.is_none() {
+            self.report_at = Some(now + REPORT_DELAY);
+        }
+    }
+
+    fn report(&mut self, effects: &mut Vec<Effect>) {
+        let done = self.stream.done();
+        self.write(&Frame::Report(done), effects);
+        self.reported_upto(done);
+    }
+
+    fn reported_upto(&mut self, done: Number) {
+        (self.reported, self.report_at) = (done, None);
     }
 
     /// A message of the server could not be handled: it will come again, on another connection.
@@ -366,12 +403,27 @@ impl ClientSession {
         }
     }
 
+    /// Messages that can be sent before the server has to get on.
+    pub fn room(&self) -> usize {
+        self.config.window.saturating_sub(self.stream.waiting())
+    }
+
+    /// Ends the session without a word: the server will find out by itself, when the lease is over.
+    pub fn abandon(&mut self, effects: &mut Vec<Effect>) {
+        if self.link != Link::Over {
+            self.end(Standing::Left, effects);
+        }
+    }
+
     fn say_what_waits(&mut self, effects: &mut Vec<Effect>) {
         // Q2.
         if !matches!(self.link, Link::Up { .. }) {
             return;
         }
         let (connection, done) = (self.connection, self.stream.done());
+        if self.stream.has_unwritten() {
+            self.reported_upto(done);
+        }
         while let Some((number, content)) = self.stream.next_to_write() {
             let mut bytes = Vec::new();
             Frame::Message { number, done, content }.encode(&mut bytes);

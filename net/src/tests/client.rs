@@ -156,7 +156,7 @@ fn under_a_new_server_messages_begin_anew_and_old_deliveries_count_for_nothing()
     let recover = Verdict::Recover { lease: LEASE };
     assert_eq!(scene.is_welcomed(2, 4, recover), [Effect::Stands(Standing::Recover { term: Term(4) })]);
     effects.clear();
-    scene.session.handled(old, &mut effects);
+    scene.session.handled(old, scene.now, &mut effects);
     assert_eq!(effects, [], "the new server asked nothing yet");
     assert_eq!(scene.hears(2, message).len(), 1, "its first message is new");
 }
@@ -286,4 +286,50 @@ fn a_server_that_breaks_the_protocol_is_left_alone_for_a_while() {
         let effects = scene.hears(1, frame);
         assert_eq!(effects, [Effect::Close(Connection(1)), Effect::Stands(Standing::Cut)], "{frame:?}");
     }
+}
+
+/// A round trip is one frame each way: what was handled is said along with the next message.
+#[test]
+fn what_was_handled_is_reported_with_the_next_message_or_a_moment_later() {
+    let mut scene = Scene::up();
+    let handle = |scene: &mut Scene, number| {
+        let message = Frame::Message { number: Number(number), done: Number(0), content: b"do" };
+        let effects = scene.hears(1, message);
+        let [Effect::Deliver(delivery, _)] = effects[..] else { panic!("{effects:?}") };
+        let mut effects = Vec::new();
+        scene.session.handled(delivery, scene.now, &mut effects);
+        effects
+    };
+    assert_eq!(handle(&mut scene, 1), [], "it can wait");
+    let mut effects = Vec::new();
+    scene.session.send(b"next".to_vec(), &mut effects).unwrap();
+    let [Effect::Write(_, bytes)] = &effects[..] else { panic!("{effects:?}") };
+    let said = Frame::Message { number: Number(1), done: Number(1), content: b"next" };
+    assert_eq!(Frame::decode(bytes), Ok(said));
+    assert_eq!(handle(&mut scene, 2), []);
+    scene.now = scene.session.next_tick().unwrap();
+    assert!(scene.now < Duration::from_secs(1), "it does not wait for long");
+    assert_eq!(written(&scene.later(0)), [(1, "Report".into())]);
+    assert_eq!(written(&scene.later(0)), [], "once");
+    let reports = (3..200).flat_map(|number| handle(&mut scene, number)).count();
+    assert!((4..40).contains(&reports), "many are reported together, and not only at the end: {reports}");
+}
+
+#[test]
+fn a_session_that_was_opened_is_not_opened_again_under_its_feet() {
+    let mut scene = Scene::up();
+    let mut effects = Vec::new();
+    scene.session.disconnected(Connection(1), scene.now, &mut effects);
+    scene.later(1);
+    scene.connected(2);
+    assert_eq!(scene.is_welcomed(2, 3, NEW)[0], Effect::Close(Connection(2)), "nobody asked for that");
+}
+
+#[test]
+fn a_session_that_is_abandoned_says_nothing() {
+    let mut scene = Scene::up();
+    let mut effects = Vec::new();
+    scene.session.abandon(&mut effects);
+    assert_eq!(effects, [Effect::Close(Connection(1)), Effect::Stands(Standing::Left)]);
+    assert_eq!(scene.session.next_tick(), None);
 }

@@ -183,7 +183,7 @@ impl World {
                 Effect::Deliver(delivery, content) => {
                     self.handled[1] += 1;
                     assert_eq!(content, self.handled[1].to_le_bytes(), "N1, N2: once and in order");
-                    self.client.handled(delivery, &mut more);
+                    self.client.handled(delivery, self.now, &mut more);
                 }
                 Effect::Stands(standing) => {
                     if matches!(standing, Standing::New { .. } | Standing::Recover { .. }) {
