@@ -4,7 +4,7 @@ use super::Finding;
 use super::workspace::Workspace;
 
 /// What each crate may use: the complete list.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("format", &[]),
     ("sync", &[]),
     ("dev", &["sync", "format"]),
@@ -12,6 +12,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("net", &["format"]),
     ("authority", &["format"]),
     ("block-cache", &["sync", "format", "dev"]),
+    ("lock-client", &["sync", "format", "lock-proto", "net"]),
     ("lock-server", &["format", "lock-proto"]),
     ("cli", &["sync", "format", "dev", "block-cache"]),
     ("fuzz", &["sync", "format", "dev", "lock-proto", "net", "block-cache"]),

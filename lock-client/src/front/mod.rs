@@ -1,0 +1,265 @@
+//! The fast path: taking a lock that is held already, without a lock.
+//!
+//! A lock that may be used has a *slot*, found through an *index*, and in it a *word* that counts its users. Taking the lock is
+//! one addition to the word; giving it up is another. Everything else is decided at the *desk*, by whoever has its mutex: which
+//! lock has which slot, what it may be used as, and when it is nobody's any more.
+//!
+//! - **J1** A user counts from the addition that let it in until the one that lets it out, and as long as there is one, the slot
+//!   is the same lock's. A lock is narrowed by a change of the same word: whoever is not counted by then does not get in.
+//! - **J2** Nobody uses a lock as what it may not be used as, not for a moment, but beside a use of the same kind that began
+//!   before.
+//! - **J3** When the last user leaves that a draining lock waits for, it is reported at least once. A report counts only if the
+//!   word still says so.
+//! - **J4** What the index says is looked up in the slot; what it does not say is asked at the desk. It may be wrong at any time.
+//! - **J5** Whoever lets a lock go that is lost changes nothing but a count.
+
+mod index;
+mod slot;
+mod word;
+
+#[cfg(all(test, tidelock_loom))]
+mod loom_tests;
+
+use std::sync::OnceLock;
+
+use tidelock_format::{KeyRange, Token};
+use tidelock_lock_proto::Mode;
+use tidelock_sync::atomic::Ordering;
+
+use self::index::Index;
+use self::slot::Slot;
+use self::word::Entry;
+use crate::{LockId, Open};
+
+/// The first chunk has two to the power of this slots, each next one twice as many.
+const FIRST_CHUNK: u32 = if cfg!(tidelock_loom) { 1 } else { 8 };
+const CHUNKS: usize = 33 - FIRST_CHUNK as usize;
+
+/// All locks that may be used.
+#[derive(Debug)]
+pub(crate) struct Front {
+    chunks: [OnceLock<Box<[Slot]>>; CHUNKS],
+    index: Index,
+    hasher: ahash::RandomState,
+}
+
+/// What came of trying to enter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entered {
+    /// The caller uses the lock.
+    In(LockId),
+    /// The desk has to be asked.
+    Not,
+    /// Likewise; and this lock is to be reported as drained first (J3).
+    Drained(LockId),
+}
+
+impl Front {
+    /// No locks. `seed` makes the hash: whoever wants the same twice gives the same.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            chunks: std::array::from_fn(|_| OnceLock::new()),
+            index: Index::new(),
+            hasher: ahash::RandomState::with_seed(seed as usize),
+        }
+    }
+
+    // --- for everybody -----------------------------------------------------------------------------------------------
+
+    /// Begins to use the lock of this range, if it may be used as `mode` right now.
+    #[inline]
+    pub(crate) fn enter(&self, range: &KeyRange, mode: Mode) -> Entered {
+        for id in self.index.find(self.hash(range)) {
+            let slot = self.slot(id);
+            let is_drained = match slot.word.enter(mode) {
+                Entry::In if slot.is_of(range) => {
+                    // Relaxed: a hint. In the line that this thread has just written.
+                    slot.was_used.store(true, Ordering::Relaxed);
+                    return Entered::In(id);
+                }
+                // Another lock: its slot was given on, or it has the same hash (J4).
+                Entry::In => slot.word.leave(mode),
+                Entry::Not { is_drained } => is_drained,
+            };
+            if is_drained {
+                return Entered::Drained(id);
+            }
+        }
+        Entered::Not
+    }
+
+    /// Ends one use. Tells whether the lock has to be reported as drained.
+    #[inline]
+    pub(crate) fn leave(&self, id: LockId, mode: Mode) -> bool {
+        self.slot(id).word.leave(mode)
+    }
+
+    /// Uses a lock once more that the caller uses already, as at most what it uses it as.
+    pub(crate) fn enter_again(&self, id: LockId, mode: Mode) {
+        self.slot(id).word.enter_again(mode);
+    }
+
+    /// Turns a use for writing into one for reading. Tells whether the lock has to be reported as drained.
+    pub(crate) fn downgrade(&self, id: LockId) -> bool {
+        self.slot(id).word.downgrade()
+    }
+
+    /// Whether the lock, which the caller uses, is lost.
+    #[inline]
+    pub(crate) fn is_void(&self, id: LockId) -> bool {
+        self.slot(id).word.look().is_void()
+    }
+
+    /// The newest grant of a lock that the caller uses.
+    pub(crate) fn token(&self, id: LockId) -> Token {
+        *self.slot(id).token.lock().expect("nobody panics with a token in hand")
+    }
+
+    /// The range of a lock that the caller uses.
+    pub(crate) fn range(&self, id: LockId) -> KeyRange {
+        self.slot(id).range()
+    }
+
+    /// The refresh generation that the slot has now; zero if nothing may be read.
+    pub(crate) fn refresh(&self, id: LockId) -> u64 {
+        // Acquire: pairs with the Release in `uncover`; whoever still sees the generation looks at what was cached before
+        // it was dropped.
+        self.known_slot(id).map_or(0, |slot| slot.refresh.load(Ordering::Acquire))
+    }
+
+    /// Leaves something for whoever carries out the lock's next invalidation. The caller uses the lock. The greatest stays.
+    pub(crate) fn stamp(&self, id: LockId, stamp: u64) {
+        // Relaxed: it is read after the lock has drained, which synchronises with this thread's leaving.
+        self.slot(id).stamp.fetch_max(stamp, Ordering::Relaxed);
+    }
+
+    /// Users, for reading and for writing.
+    pub(crate) fn users_of(&self, id: LockId) -> (u64, u64) {
+        self.known_slot(id).map_or((0, 0), |slot| slot.word.look().users())
+    }
+
+    // --- for the desk ------------------------------------------------------------------------------------------------
+
+    /// The lock may be used as this. Tells whether it could not be used at all before.
+    pub(crate) fn open(&self, open: &Open) -> bool {
+        let Open { lock, range, mode, token, refresh } = *open;
+        let slot = self.slot_or_make(lock);
+        *slot.token.lock().expect("nobody panics with a token in hand") = token;
+        let is_new = !slot.word.look().is_present();
+        if is_new {
+            slot.give_to(&range);
+            // Relaxed: a hint.
+            slot.was_used.store(true, Ordering::Relaxed);
+        }
+        // Relaxed: `open` follows.
+        slot.refresh.store(refresh, Ordering::Relaxed);
+        slot.word.open(mode);
+        if is_new {
+            self.index.insert(self.hash(&range), lock, |id| self.hash(&self.slot(id).range()));
+        }
+        is_new
+    }
+
+    /// Lets somebody use a lock who waited.
+    pub(crate) fn hand_out(&self, id: LockId, mode: Mode) {
+        self.slot(id).word.hand_out(mode);
+    }
+
+    /// The lock may be used as this at the most.
+    pub(crate) fn narrow(&self, id: LockId, to: Mode) {
+        self.slot(id).word.narrow(to);
+    }
+
+    /// Whether nobody is in the way any more of a lock that comes down or is lost.
+    pub(crate) fn is_drained(&self, id: LockId) -> bool {
+        // A lock that was never granted has no slot, and no users.
+        self.known_slot(id).is_none_or(|slot| slot.word.look().is_drained())
+    }
+
+    /// What was read under the lock counts for nothing any more.
+    pub(crate) fn uncover(&self, id: LockId) {
+        // Release: pairs with the Acquire in `refresh`.
+        self.slot(id).refresh.store(0, Ordering::Release);
+    }
+
+    /// What was left for the invalidation.
+    pub(crate) fn take_stamp(&self, id: LockId) -> u64 {
+        // Relaxed: the lock has drained.
+        self.slot(id).stamp.swap(0, Ordering::Relaxed)
+    }
+
+    /// The lock is lost.
+    pub(crate) fn void(&self, id: LockId) {
+        let Some(slot) = self.known_slot(id) else { return };
+        slot.word.void();
+        self.uncover(id);
+        self.index.remove(self.hash(&slot.range()), id, |id| self.hash(&self.slot(id).range()));
+    }
+
+    /// The lock is nobody's any more.
+    pub(crate) fn forget(&self, id: LockId) {
+        // A lock that was never granted has no slot.
+        let Some(slot) = self.known_slot(id) else { return };
+        if slot.word.look().is_present() {
+            self.index.remove(self.hash(&slot.range()), id, |id| self.hash(&self.slot(id).range()));
+        }
+        slot.word.clear();
+    }
+
+    /// Whether the lock was used since this was asked last.
+    pub(crate) fn take_was_used(&self, id: LockId) -> bool {
+        let Some(slot) = self.known_slot(id) else { return true };
+        let (readers, writers) = slot.word.look().users();
+        // Relaxed: a hint.
+        slot.was_used.swap(false, Ordering::Relaxed) || readers + writers > 0
+    }
+
+    // --- places ------------------------------------------------------------------------------------------------------
+
+    #[inline]
+    fn hash(&self, range: &KeyRange) -> u64 {
+        self.hasher.hash_one(slot::split(range.start()))
+    }
+
+    #[inline]
+    fn slot(&self, id: LockId) -> &Slot {
+        let (chunk, place) = place(id);
+        &self.chunks[chunk].get().expect("a slot is made before its number is known")[place]
+    }
+
+    fn known_slot(&self, id: LockId) -> Option<&Slot> {
+        let (chunk, place) = place(id);
+        self.chunks[chunk].get().map(|slots| &slots[place])
+    }
+
+    fn slot_or_make(&self, id: LockId) -> &Slot {
+        let (chunk, place) = place(id);
+        let make = || (0..1usize << (FIRST_CHUNK as usize + chunk)).map(|_| Slot::new()).collect();
+        &self.chunks[chunk].get_or_init(make)[place]
+    }
+}
+
+/// The chunk of a slot, and its place in it.
+#[inline]
+fn place(id: LockId) -> (usize, usize) {
+    let number = u64::from(id.0) + (1 << FIRST_CHUNK);
+    let chunk = number.ilog2() - FIRST_CHUNK;
+    (chunk as usize, (number - (1 << (chunk + FIRST_CHUNK))) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_lock_has_a_place_of_its_own() {
+        let mut last = place(LockId(0));
+        assert_eq!(last, (0, 0));
+        for id in 1..100_000 {
+            let next = place(LockId(id));
+            assert!(next == (last.0, last.1 + 1) || next == (last.0 + 1, 0), "{id}: {next:?} after {last:?}");
+            last = next;
+        }
+        assert!(place(LockId(u32::MAX)).0 < CHUNKS);
+    }
+}

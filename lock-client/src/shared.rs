@@ -1,0 +1,182 @@
+//! What all threads of a client share: the front, the lease, and the desk behind its mutex.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use tidelock_format::KeyRange;
+use tidelock_lock_proto::Mode;
+use tidelock_sync::atomic::{AtomicU64, Ordering};
+use tidelock_sync::{Event, Mutex};
+
+use crate::carrier::Carrier;
+use crate::clock::{Clock, nanos};
+use crate::desk::{Desk, Life};
+use crate::front::{Entered, Front};
+use crate::guard::Waiting;
+use crate::seat::Seat;
+use crate::{Config, GuardError, LockError, LockId, invalidate};
+
+pub(crate) struct Shared {
+    pub(crate) front: Arc<Front>,
+    clock: Box<dyn Clock>,
+    /// Until when what is held may be used, as nanoseconds of the clock. Zero without a session.
+    valid_until: AtomicU64,
+    /// Until when locks may be taken on the fast path: the same, and zero once the client is closed.
+    admits_until: AtomicU64,
+    desk: Mutex<Desk>,
+    /// Something has changed that somebody may wait for: a loss, or the end.
+    pub(crate) changed: Event,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config, clock: Box<dyn Clock>, carrier: Box<dyn Carrier>) -> Arc<Self> {
+        Arc::new_cyclic(|shared: &Weak<Self>| {
+            let front = Arc::new(Front::new(config.session.seed));
+            let desk = Desk::new(config, shared.clone(), front.clone(), carrier, clock.now());
+            Self {
+                front,
+                clock,
+                valid_until: AtomicU64::new(0),
+                admits_until: AtomicU64::new(0),
+                desk: Mutex::new(desk),
+                changed: Event::new(),
+            }
+        })
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
+    // --- taking ------------------------------------------------------------------------------------------------------
+
+    /// Takes a lock that is held already; `None` if that is not so, or nobody knows whether it is.
+    #[inline]
+    pub(crate) fn take_cached(&self, range: &KeyRange, mode: Mode) -> Option<LockId> {
+        match self.front.enter(range, mode) {
+            Entered::In(id) if self.is_admitting() => Some(id),
+            Entered::In(id) => {
+                self.give_up(id, mode);
+                None
+            }
+            Entered::Drained(id) => {
+                self.report_drained(id);
+                None
+            }
+            Entered::Not => None,
+        }
+    }
+
+    #[inline]
+    fn is_admitting(&self) -> bool {
+        // Relaxed: a new end of the lease counts when it is seen; an old one is earlier.
+        nanos(self.now()) < self.admits_until.load(Ordering::Relaxed)
+    }
+
+    /// Takes a lock, or begins to wait for it.
+    pub(crate) fn take(&self, range: KeyRange, mode: Mode) -> Result<Waiting<'_>, LockError> {
+        if invalidate::is_inside() {
+            return Err(LockError::InsideInvalidation);
+        }
+        let seat = Arc::new(Seat::default());
+        let ticket = self.at_desk(|desk, _| desk.want(range, mode, &seat))?;
+        Ok(Waiting::new(self, seat, range, mode, ticket))
+    }
+
+    /// Ends one use.
+    #[inline]
+    pub(crate) fn give_up(&self, id: LockId, mode: Mode) {
+        if self.front.leave(id, mode) {
+            self.report_drained(id);
+        }
+    }
+
+    #[cold]
+    pub(crate) fn report_drained(&self, id: LockId) {
+        self.at_desk(|desk, _| desk.drained(id));
+    }
+
+    /// Whether what is held as this lock, by the caller, may be used.
+    #[inline]
+    pub(crate) fn check(&self, id: LockId) -> Result<(), GuardError> {
+        // Acquire: pairs with the Release in `publish_lease`. Whoever sees the lease of a later session sees that the locks
+        // of this one are void.
+        let until = self.valid_until.load(Ordering::Acquire);
+        if self.front.is_void(id) {
+            return Err(GuardError::Lost);
+        }
+        if nanos(self.now()) < until { Ok(()) } else { Err(GuardError::LeaseOver) }
+    }
+
+    /// Whether the lease is good.
+    pub(crate) fn has_lease(&self) -> bool {
+        // Acquire: as in `check`.
+        nanos(self.now()) < self.valid_until.load(Ordering::Acquire)
+    }
+
+    // --- the desk ----------------------------------------------------------------------------------------------------
+
+    /// Does something at the desk, and everything that follows.
+    pub(crate) fn at_desk<R>(&self, step: impl FnOnce(&mut Desk, Duration) -> R) -> R {
+        let mut desk = self.desk.lock().expect("nobody panics at the desk");
+        let before = (desk.counters.losses, desk.life.clone(), desk.invalidating.len());
+        let now = self.now();
+        desk.look_at_lease(now);
+        let result = step(&mut desk, now);
+        desk.settle(now);
+        self.publish_lease(&desk);
+        let told = desk.take_told();
+        let after = (desk.counters.losses, desk.life.clone(), desk.invalidating.len());
+        drop(desk);
+        for (seat, mode, answer) in told {
+            if let Some(Ok(id)) = seat.tell(answer) {
+                self.give_up(id, mode);
+            }
+        }
+        if before != after {
+            self.changed.notify_all();
+        }
+        result
+    }
+
+    /// Looks at the desk.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&Desk) -> R) -> R {
+        look(&self.desk.lock().expect("nobody panics at the desk"))
+    }
+
+    /// Waits until something can be seen at the desk, or until the deadline.
+    pub(crate) fn wait_until<T>(
+        &self,
+        deadline: Option<Instant>,
+        mut find: impl FnMut(&Desk) -> Option<T>,
+    ) -> Option<T> {
+        loop {
+            let listener = self.changed.listen();
+            if let Some(found) = self.look(&mut find) {
+                return Some(found);
+            }
+            match deadline {
+                None => listener.wait(),
+                Some(deadline) if !listener.wait_deadline(deadline) => return self.look(&mut find),
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn publish_lease(&self, desk: &Desk) {
+        let until = desk.session.lease().ends().map_or(0, nanos);
+        let is_open = desk.life == Life::Open;
+        // Release: pairs with the Acquire in `check`.
+        self.valid_until.store(until, Ordering::Release);
+        // Relaxed: see where it is read.
+        self.admits_until.store(if is_open { until } else { 0 }, Ordering::Relaxed);
+    }
+
+    pub(crate) fn invalidated(&self, id: LockId) {
+        self.at_desk(|desk, _| desk.invalidated(id));
+    }
+
+    pub(crate) fn loss_handled(&self) {
+        self.at_desk(|desk, now| desk.loss_handled(now));
+    }
+}
