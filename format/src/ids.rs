@@ -16,7 +16,8 @@ use std::fmt;
 #[cfg(doc)]
 use crate::GrantSeq;
 
-/// A client: 128 bits that it drew at random when it was set up, and keeps. Zero is nobody's.
+/// A client: 128 bits that stand for whoever its connections prove to be, and for which of theirs it is. It keeps them for
+/// good. Zero is nobody's.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(u128);
 

@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use tidelock_format::{Fsid, Incarnation, Term};
 
-/// What a client says first on a connection. Who it is was proved by the connection itself, before this.
+/// What a client says first on a connection. On whose behalf it comes was proved by the connection itself, before this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Hello {
     /// The oldest and the newest version that it speaks.
     pub versions: (u8, u8),
     /// The service that it means to talk to.
     pub service: Fsid,
+    /// Which of its principal's clients it is: it can only name clients of the [`Principal`](crate::Principal) that the
+    /// connection proved.
+    pub instance: u128,
     /// Its session, or zero if it has none.
     pub incarnation: Incarnation,
     /// The last term that it knew, or zero.

@@ -31,6 +31,9 @@ pub struct ClientConfig {
     pub versions: (u8, u8),
     /// The service that is meant.
     pub service: Fsid,
+    /// Which of its principal's clients this is: anything, as long as no two that live at a time say the same, and it says
+    /// the same whenever it comes back.
+    pub instance: u128,
     /// The time limits.
     pub plan: TimeoutPlan,
     /// Messages that may wait for the server.
@@ -204,6 +207,7 @@ impl ClientSession {
         let hello = Hello {
             versions: self.config.versions,
             service: self.config.service,
+            instance: self.config.instance,
             incarnation: self.incarnation,
             term: self.term,
             // Who does not know its own session has to ask for it before it can leave it.

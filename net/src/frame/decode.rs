@@ -92,6 +92,7 @@ fn hello(raw: &RawHello) -> Result<Frame<'static>, FrameError> {
     let hello = Hello {
         versions: (raw.versions[0], raw.versions[1]),
         service: Fsid(raw.service.get()),
+        instance: u128::from_le_bytes(raw.instance),
         incarnation: Incarnation(raw.incarnation.get()),
         term: Term(raw.term.get()),
         is_leaving,

@@ -53,6 +53,7 @@ fn raw_hello(hello: &Hello, done: Number, attempt: u128) -> RawHello {
         term: hello.term.0.into(),
         done: done.0.into(),
         attempt: attempt.to_le_bytes(),
+        instance: hello.instance.to_le_bytes(),
     }
 }
 

@@ -25,6 +25,7 @@ pub(super) struct RawHello {
     pub(super) term: U64,
     pub(super) done: U64,
     pub(super) attempt: [u8; 16],
+    pub(super) instance: [u8; 16],
 }
 
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -48,7 +49,7 @@ pub(super) struct RawMessage {
 }
 
 const _: () = assert!(size_of::<RawFrame>() == 8);
-const _: () = assert!(size_of::<RawHello>() == 64);
+const _: () = assert!(size_of::<RawHello>() == 80);
 const _: () = assert!(size_of::<RawWelcome>() == 32);
 const _: () = assert!(size_of::<RawMessage>() == 16);
 const _: () = assert!(super::FRAME_BYTES_MAX == size_of::<RawFrame>() + size_of::<RawMessage>() + (64 << 10));

@@ -1,7 +1,7 @@
 //! What travels on a connection: a greeting first, then numbered messages, reports, and signs of life.
 //!
 //! Every frame begins with its length, so a stream of bytes falls into frames without looking into them: see
-//! [`frame_len`]. Who greets has proved who it is before, by the connection; no frame says it.
+//! [`frame_len`]. On whose behalf somebody greets was proved before, by the connection; no frame says it.
 
 mod decode;
 mod encode;

@@ -8,8 +8,14 @@ use crate::{
     ClientConfig, ClientSession, Connection, Effect, Frame, Number, Standing, TimeoutPlan, Verdict, Welcome,
 };
 
-pub(super) const CONFIG: ClientConfig =
-    ClientConfig { versions: (1, 1), service: Fsid(7), plan: TimeoutPlan::DEFAULT, window: 8, seed: 1 };
+pub(super) const CONFIG: ClientConfig = ClientConfig {
+    versions: (1, 1),
+    service: Fsid(7),
+    instance: 3,
+    plan: TimeoutPlan::DEFAULT,
+    window: 8,
+    seed: 1,
+};
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -72,6 +78,17 @@ fn written(effects: &[Effect]) -> Vec<(u64, String)> {
         _ => None,
     };
     effects.iter().filter_map(frame).collect()
+}
+
+/// which of its principal's clients it is is all that it says of who it is.
+#[test]
+fn a_greeting_says_which_client_it_is() {
+    let mut scene = Scene::new();
+    scene.later(0);
+    let effects = scene.connected(1);
+    let [Effect::Write(_, bytes)] = effects.as_slice() else { panic!("{effects:?}") };
+    let Ok(Frame::Hello { hello, .. }) = Frame::decode(bytes) else { panic!("{bytes:?}") };
+    assert_eq!(hello.instance, CONFIG.instance);
 }
 
 #[test]

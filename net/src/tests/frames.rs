@@ -18,6 +18,7 @@ fn hello() -> Frame<'static> {
     let hello = Hello {
         versions: (1, 1),
         service: Fsid(0x0101),
+        instance: 0x0606,
         incarnation: Incarnation(0x0202),
         term: Term(0x0303),
         is_leaving: false,

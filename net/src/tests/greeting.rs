@@ -16,6 +16,7 @@ fn hello(incarnation: u64) -> Hello {
     Hello {
         versions: (1, 3),
         service: OURS,
+        instance: 1,
         incarnation: Incarnation(incarnation),
         term: Term(9),
         is_leaving: false,
