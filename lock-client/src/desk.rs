@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tidelock_format::{Incarnation, KeyRange, Term};
-use tidelock_lock_proto::{ENTRIES_MAX, Envelope, Mode, ToClient, ToServer};
+use tidelock_lock_proto::{Change, ENTRIES_MAX, Envelope, Mode, ToClient, ToServer};
 use tidelock_net::{ClientSession, Connection, Delivery, Frame, Standing};
 
 use crate::carrier::Carrier;
@@ -109,7 +109,12 @@ impl Desk {
     // --- what happens ------------------------------------------------------------------------------------------------
 
     /// Somebody wants a lock.
-    pub(crate) fn want(&mut self, range: KeyRange, mode: Mode, seat: &Arc<Seat>) -> Result<Ticket, LockError> {
+    pub(crate) fn want(
+        &mut self,
+        range: KeyRange,
+        mode: Mode,
+        seat: &Arc<Seat>,
+    ) -> Result<Ticket, LockError> {
         match &self.life {
             Life::Open | Life::Losing => {}
             Life::Closed | Life::Over => return Err(LockError::Closed),
@@ -260,13 +265,9 @@ impl Desk {
                 self.front.narrow(lock, to);
                 self.drained(lock);
             }
-            Effect::Invalidate { lock, range, change } => {
-                let stamp = self.front.take_stamp(lock);
-                self.counters.invalidations += 1;
-                let warn_at = now + self.config.invalidation_slow;
-                self.invalidating.insert(lock, Invalidating { range, since: now, warn_at });
-                let shared = self.shared.clone();
-                self.carrier.invalidate(Invalidation { shared, lock, range, change, stamp, since: now });
+            Effect::Invalidate { lock, range, change } => self.invalidate(lock, range, change, false, now),
+            Effect::Discard { lock, range, from } => {
+                self.invalidate(lock, range, Change { from, to: Mode::Null }, true, now);
             }
             Effect::Uncover(lock) => self.front.uncover(lock),
             Effect::Admit { lock, ticket, mode } => {
@@ -282,6 +283,16 @@ impl Desk {
             }
             Effect::Forget(lock) => self.front.forget(lock),
         }
+    }
+
+    /// Has the embedder drop what it cached.
+    fn invalidate(&mut self, lock: LockId, range: KeyRange, change: Change, is_lost: bool, now: Duration) {
+        let stamp = self.front.take_stamp(lock);
+        self.counters.invalidations += 1;
+        let warn_at = now + self.config.invalidation_slow;
+        self.invalidating.insert(lock, Invalidating { range, since: now, warn_at });
+        let shared = self.shared.clone();
+        self.carrier.invalidate(Invalidation { shared, lock, range, change, stamp, since: now, is_lost });
     }
 
     fn carry_out_session(&mut self, effect: tidelock_net::Effect, now: Duration) {

@@ -10,16 +10,22 @@ pub enum LockError {
     #[error("the lock client is shut down")]
     Closed,
     /// The range shares keys with a lock of another range, here or at another client: they disagree about what locks there are.
-    #[error("the range {range} shares keys with a lock of another range: lock names and ranges have to agree everywhere")]
+    #[error(
+        "the range {range} shares keys with a lock of another range: lock names and ranges have to agree everywhere"
+    )]
     Overlaps {
         /// The range.
         range: KeyRange,
     },
     /// The server gives this client no more locks.
-    #[error("this client has as many locks as the server allows: lower its idle limit, or raise the server's")]
+    #[error(
+        "this client has as many locks as the server allows: lower its idle limit, or raise the server's"
+    )]
     TooMany,
     /// Taken from inside an invalidation, which may not wait for locks: it could be waited for by one.
-    #[error("a lock was asked for inside an invalidation: finish the invalidation first, elsewhere if need be")]
+    #[error(
+        "a lock was asked for inside an invalidation: finish the invalidation first, elsewhere if need be"
+    )]
     InsideInvalidation,
     /// The server and this client cannot talk.
     #[error("the server at this address is not ours to talk to: {0}")]

@@ -119,7 +119,10 @@ impl Drop for Guard<'_> {
 
 impl fmt::Debug for Guard<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guard").field("range", &self.range()).field("mode", &self.mode).finish_non_exhaustive()
+        f.debug_struct("Guard")
+            .field("range", &self.range())
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
     }
 }
 

@@ -49,6 +49,7 @@ pub struct Invalidation {
     pub(crate) change: Change,
     pub(crate) stamp: u64,
     pub(crate) since: Duration,
+    pub(crate) is_lost: bool,
 }
 
 impl Invalidation {
@@ -73,6 +74,12 @@ impl Invalidation {
         self.stamp
     }
 
+    /// Whether the lock is lost already: then nothing may be written back, for it may be somebody else's by now. (A new server
+    /// found that another client had it.)
+    pub fn is_lost(&self) -> bool {
+        self.is_lost
+    }
+
     /// When it began, by the client's clock.
     pub fn since(&self) -> Duration {
         self.since
@@ -88,12 +95,13 @@ impl Invalidation {
 
 impl fmt::Debug for Invalidation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { range, change, stamp, since, .. } = self;
+        let Self { range, change, stamp, since, is_lost, .. } = self;
         f.debug_struct("Invalidation")
             .field("range", range)
             .field("change", change)
             .field("stamp", stamp)
             .field("since", since)
+            .field("is_lost", is_lost)
             .finish_non_exhaustive()
     }
 }

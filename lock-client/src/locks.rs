@@ -183,7 +183,8 @@ impl<'a> LockAll<'a> {
         &mut self,
         mut wait: impl FnMut(
             Op<'a, Result<Guard<'a>, LockError>>,
-        ) -> Result<Result<Guard<'a>, LockError>, Op<'a, Result<Guard<'a>, LockError>>>,
+        )
+            -> Result<Result<Guard<'a>, LockError>, Op<'a, Result<Guard<'a>, LockError>>>,
     ) -> Option<All<'a>> {
         loop {
             let next = match self.next.take() {

@@ -33,6 +33,8 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use message::{Acquire, Descent, Envelope, Granted, Held, Reason, Refused, Snapshot, ToClient, ToServer};
+pub use message::{
+    Acquire, Descent, Envelope, Granted, Held, Lost, Reason, Refused, Snapshot, ToClient, ToServer,
+};
 pub use mode::{Change, Holder, Mode};
 pub use wire::{ENTRIES_MAX, MESSAGE_BYTES_MAX, Malformed, VERSION};

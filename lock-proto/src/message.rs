@@ -94,7 +94,8 @@ pub struct Descent {
 /// A part of what a client held and wanted under the last server, for the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Snapshot {
-    /// In order of their first keys. A lock that is being invalidated counts as what it was before.
+    /// In order of their first keys, and behind those of the parts before. A lock that is being invalidated counts as what it
+    /// was before.
     pub held: Vec<Held>,
     /// Wants without an answer, likewise in order.
     pub wanted: Vec<Acquire>,
@@ -110,6 +111,15 @@ pub struct Held {
     /// As what.
     pub mode: Mode,
     /// The grant.
+    pub token: Token,
+}
+
+/// The server knows nothing of a grant that a client says it had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Lost {
+    /// The first key of the lock.
+    pub start: Key,
+    /// The grant that is void.
     pub token: Token,
 }
 
@@ -139,4 +149,7 @@ pub enum ToClient {
     Revoke(Descent),
     /// A part of a snapshot was taken in: the locks up to this key need not be told again.
     SnapshotTaken(Key),
+    /// The client does not have this, whatever it believes: somebody else may. What it has cached under the lock is void, and
+    /// what it has not written yet must not be written. No answer.
+    Lost(Lost),
 }

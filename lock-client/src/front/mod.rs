@@ -17,9 +17,6 @@ mod index;
 mod slot;
 mod word;
 
-#[cfg(all(test, tidelock_loom))]
-mod loom_tests;
-
 use std::sync::OnceLock;
 
 use tidelock_format::{KeyRange, Token};

@@ -65,7 +65,8 @@ impl Slot {
     /// The lock's range. The caller is in it, or has the desk's mutex.
     pub(super) fn range(&self) -> KeyRange {
         // Relaxed: as in `is_of`.
-        let get = |words: &[AtomicU64; KEY_WORDS]| join(std::array::from_fn(|i| words[i].load(Ordering::Relaxed)));
+        let get =
+            |words: &[AtomicU64; KEY_WORDS]| join(std::array::from_fn(|i| words[i].load(Ordering::Relaxed)));
         KeyRange::new(get(&self.start), get(&self.end)).expect("a slot is given to a whole range")
     }
 }

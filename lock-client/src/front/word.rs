@@ -77,7 +77,8 @@ impl Word {
     #[inline]
     pub(super) fn leave(&self, mode: Mode) -> bool {
         // Release: pairs with the Acquire in `look`; whoever finds the lock drained sees what its users did.
-        let order = if cfg!(tidelock_weaken = "leave_relaxed") { Ordering::Relaxed } else { Ordering::Release };
+        let order =
+            if cfg!(tidelock_weaken = "leave_relaxed") { Ordering::Relaxed } else { Ordering::Release };
         let before = Look(self.0.fetch_sub(unit(mode), order));
         before.is_drained_by(Look(before.0 - unit(mode)))
     }

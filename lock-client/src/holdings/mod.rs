@@ -15,6 +15,7 @@
 //!   remember to look again.
 //! - **H6** What a lock's refresh generation says follows from what this client did with it, never from what a server believes
 //!
+//! - **H7** A lock is asked for only when nothing is cached any more of when it was held before.
 
 mod lock;
 mod telling;
@@ -24,7 +25,7 @@ use std::collections::BTreeMap;
 
 use slab::Slab;
 use tidelock_format::{Key, KeyRange, Term, Token};
-use tidelock_lock_proto::{Change, Descent, Granted, Mode, Reason, Refused, ToClient, ToServer};
+use tidelock_lock_proto::{Change, Descent, Granted, Lost, Mode, Reason, Refused, ToClient, ToServer};
 
 use self::lock::{Demand, Lock, Stage};
 use self::telling::Told;
@@ -62,6 +63,16 @@ pub enum Effect {
         range: KeyRange,
         /// From what to what it comes down.
         change: Change,
+    },
+    /// Drop everything that is cached of these keys, and write nothing of it: somebody else may have them. Report that as
+    /// [invalidated](Holdings::invalidated), too.
+    Discard {
+        /// Which lock.
+        lock: LockId,
+        /// Its keys.
+        range: KeyRange,
+        /// As what it was held.
+        from: Mode,
     },
     /// Nothing that was read under the lock may be relied on from now on without taking it again.
     Uncover(LockId),
@@ -159,6 +170,9 @@ enum Entry {
 pub struct Holdings {
     entries: Slab<Entry>,
     by_start: BTreeMap<Key, LockId>,
+    /// First keys of locks that were lost, and of which something may still be cached: they are not asked for before it
+    /// is dropped (H7).
+    discarding: BTreeMap<Key, LockId>,
     /// Locks of which something is held.
     held: usize,
     term: Term,
@@ -250,6 +264,7 @@ impl Holdings {
             Some(Entry::Live(lock)) if lock.stage == Stage::Invalidating => self.finish(id, effects),
             Some(Entry::Void { is_invalidated, .. }) => {
                 *is_invalidated = true;
+                self.discarded(id, effects);
                 self.forget_if_void(id, effects);
             }
             _ => {}
@@ -334,6 +349,10 @@ impl Holdings {
             }
             // How far a new server got with the snapshot: what carries messages knows that already.
             ToClient::SnapshotTaken(_) => Ok(()),
+            ToClient::Lost(lost) => {
+                self.lost(lost, effects);
+                Ok(())
+            }
             _ => Err(Violation::OutOfPlace),
         }
     }
@@ -395,6 +414,47 @@ impl Holdings {
         lock.demands.push_back(demand);
         if lock.demands.len() == 1 {
             self.begin(id, effects);
+        }
+    }
+
+    /// The server knows nothing of this grant. One that is not there any more has been given up already.
+    fn lost(&mut self, lost: Lost, effects: &mut Vec<Effect>) {
+        let Some(id) = self.by_start.get(&lost.start).copied() else { return };
+        let is_closed = self.is_closed;
+        let lock = self.live(id);
+        if lock.held == Mode::Null || lock.token != lost.token {
+            return;
+        }
+        let (range, from) = (lock.range, lock.held);
+        // Its caches are being dropped already, then.
+        let is_told = lock.stage == Stage::Invalidating;
+        let waiters = std::mem::take(&mut lock.waiters);
+        let void = Entry::Void { is_used: true, is_invalidated: is_closed && !is_told };
+        self.entries[id.0 as usize] = void;
+        self.by_start.remove(&lost.start);
+        self.held -= 1;
+        effects.push(Effect::Void(id));
+        if !is_closed && !is_told {
+            effects.push(Effect::Discard { lock: id, range, from });
+        }
+        if !is_closed {
+            self.discarding.insert(lost.start, id);
+        }
+        if !waiters.is_empty() {
+            let again = Lock { waiters, ..Lock::new(range) };
+            self.insert(again);
+        }
+    }
+
+    /// Nothing is cached any more of a lock that was lost: it may be asked for again (H7).
+    fn discarded(&mut self, id: LockId, effects: &mut Vec<Effect>) {
+        let Some((start, _)) = self.discarding.iter().find(|(_, discarding)| **discarding == id) else {
+            return;
+        };
+        let start = *start;
+        self.discarding.remove(&start);
+        if let Some(again) = self.by_start.get(&start).copied() {
+            self.serve(again, effects);
         }
     }
 
@@ -480,10 +540,12 @@ impl Holdings {
                 !is_admitted
             });
         }
-        let Some(question) = lock.question(term).filter(|question| !usable.satisfies(question.change.to)) else {
+        let Some(question) = lock.question(term).filter(|question| !usable.satisfies(question.change.to))
+        else {
             return;
         };
-        if self.told.is_told(question.range.start()) {
+        let start = question.range.start();
+        if self.told.is_told(start) && !self.discarding.contains_key(&start) {
             self.live(id).asked = Some(question.change.to);
             effects.push(Effect::Send(ToServer::Acquire(question)));
         }

@@ -46,16 +46,20 @@ impl Holdings {
         let mut part = Snapshot::default();
         let places = self.by_start.range((Bound::Included(from), Bound::Unbounded));
         let places: Vec<_> = places.take(entries_max).map(|(start, id)| (*start, *id)).collect();
-        let rest = if places.len() < entries_max { None } else { places.last().and_then(|(last, _)| last.next()) };
+        let rest =
+            if places.len() < entries_max { None } else { places.last().and_then(|(last, _)| last.next()) };
         for (start, id) in places {
             if part.held.len() + part.wanted.len() + 2 > entries_max {
                 self.told = Told::Before(start);
                 return Some(part);
             }
-            let term = self.term;
+            let (term, is_discarding) = (self.term, self.discarding.contains_key(&start));
             let lock = self.live(id);
             part.held.extend(lock.entry());
-            let question = lock.question(term).filter(|question| !lock.usable().satisfies(question.change.to));
+            let usable = lock.usable();
+            let question = lock
+                .question(term)
+                .filter(|question| !usable.satisfies(question.change.to) && !is_discarding);
             lock.asked = question.map(|question| question.change.to);
             part.wanted.extend(question);
         }

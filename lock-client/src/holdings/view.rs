@@ -85,12 +85,19 @@ impl Holdings {
     pub fn check(&self) {
         let mut held = 0;
         for (start, id) in &self.by_start {
-            let Entry::Live(lock) = &self.entries[id.0 as usize] else { panic!("H4: lost, and in the index") };
+            let Entry::Live(lock) = &self.entries[id.0 as usize] else {
+                panic!("H4: lost, and in the index")
+            };
             assert_eq!(lock.range.start(), *start, "the index leads to the lock");
             held += usize::from(lock.held != Mode::Null);
-            assert_eq!(lock.demands.is_empty(), lock.stage == Stage::Resting, "a lock comes down for a reason");
+            assert_eq!(
+                lock.demands.is_empty(),
+                lock.stage == Stage::Resting,
+                "a lock comes down for a reason"
+            );
             assert!(!lock.is_nothing(), "H4: nothing is remembered of a lock that is nothing");
             let waits_for_server = lock.asked.is_some() || !self.told.is_told(*start) || self.is_suspended;
+            let waits_for_server = waits_for_server || self.discarding.contains_key(start);
             let waits = !lock.waiters.is_empty();
             assert!(!waits || waits_for_server || !lock.demands.is_empty(), "H5: somebody waits for nothing");
             let is_read = lock.usable().may_read() && lock.stage == Stage::Resting;

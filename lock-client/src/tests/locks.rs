@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidelock_format::{Incarnation, Term};
-use tidelock_lock_proto::{Change, Descent, Mode, Reason, Refused, ToClient, ToServer};
+use tidelock_lock_proto::{Change, Descent, Lost, Mode, Reason, Refused, ToClient, ToServer};
 
 use super::scene::{PLAN, Scene, acquire, config, range};
 use crate::{Cause, Config, GuardError, LockError, Phase};
@@ -23,7 +23,11 @@ fn a_lock_is_asked_for_once_and_then_taken_without_a_message() {
     assert_eq!(scene.heard(), [acquire(1, Null, Write)], "H2: one question");
     scene.grants(1, Null, Write);
     let (first, second) = (first.wait().unwrap(), second.wait().unwrap());
-    assert_eq!((first.mode(), second.mode()), (Write, Read), "a writer's lock lets others of its client read");
+    assert_eq!(
+        (first.mode(), second.mode()),
+        (Write, Read),
+        "a writer's lock lets others of its client read"
+    );
     assert_eq!(first.token(), scene.token());
     drop((first, second));
     assert!(locks.try_lock(&range(1), Write).is_some_and(|guard| guard.is_valid()));
@@ -272,11 +276,8 @@ fn a_new_server_in_the_middle_of_an_invalidation() {
     scene.holds(2, Read);
     let locks = scene.locks.clone();
     let held_token = locks.dump()[0].token;
-    let descent = Descent {
-        start: range(1).start(),
-        token: held_token,
-        change: Change { from: Write, to: Null },
-    };
+    let descent =
+        Descent { start: range(1).start(), token: held_token, change: Change { from: Write, to: Null } };
     scene.says(ToClient::Revoke(descent));
     let invalidation = scene.invalidation().unwrap();
     let waiting = locks.lock(range(1), Read).try_now().expect_err("waits");
@@ -333,8 +334,7 @@ fn a_server_that_breaks_the_protocol_costs_the_session_and_nothing_else() {
             let waiting = locks.lock(range(1), WriteOnly).try_now().expect_err("asks");
             // The same token again.
             let change = Change { from: Write, to: WriteOnly };
-            let granted =
-                tidelock_lock_proto::Granted { range: range(1), change, token: scene.token() };
+            let granted = tidelock_lock_proto::Granted { range: range(1), change, token: scene.token() };
             scene.says(ToClient::Granted(granted));
             drop(waiting);
         },
@@ -405,5 +405,38 @@ fn a_client_is_ended_in_whatever_state() {
     drop(guard);
     invalidation.done();
     assert!(locks.dump().is_empty());
+    scene.client.check();
+}
+
+/// A server that knows nothing of a lock says so: whoever uses it finds out, and nobody takes it anew before its cache is
+/// dropped (P-12).
+#[test]
+fn a_lock_that_a_new_server_does_not_know_is_discarded_before_it_is_asked_for_again() {
+    let mut scene = Scene::new();
+    scene.holds(1, Write);
+    scene.holds(2, Write);
+    let locks = scene.locks.clone();
+    let (guard, other) =
+        (locks.try_lock(&range(1), Write).unwrap(), locks.try_lock(&range(2), Write).unwrap());
+    let token = guard.token();
+    scene.cut();
+    scene.later(Duration::from_secs(1));
+    scene.connect();
+    scene.recovers(2);
+    scene.heard();
+    scene.says(ToClient::Lost(Lost { start: range(1).start(), token }));
+    assert_eq!(guard.check(), Err(GuardError::Lost));
+    assert_eq!(other.check(), Ok(()), "only this one");
+    let waiting = locks.lock(range(1), Write).try_now().expect_err("waits");
+    assert_eq!(scene.heard(), [], "H7");
+    let discard = scene.invalidation().expect("what was cached is dropped");
+    assert!(discard.is_lost() && discard.to() == Null);
+    discard.done();
+    assert_eq!(scene.heard(), [acquire(1, Null, Write)]);
+    scene.grants(1, Null, Write);
+    assert!(waiting.wait().unwrap().is_valid());
+    scene.says(ToClient::Lost(Lost { start: range(1).start(), token }));
+    assert!(scene.invalidation().is_none(), "of an older grant: it has been given up already");
+    drop(guard);
     scene.client.check();
 }

@@ -215,7 +215,8 @@ impl Scene {
 
     /// It calls it back, the last grant.
     pub(super) fn revokes(&mut self, number: u64, from: Mode, to: Mode) -> Descent {
-        let descent = Descent { start: range(number).start(), token: self.token(), change: Change { from, to } };
+        let descent =
+            Descent { start: range(number).start(), token: self.token(), change: Change { from, to } };
         self.says(ToClient::Revoke(descent));
         descent
     }

@@ -6,7 +6,7 @@ use tidelock_format::{FenceEpoch, GrantSeq, Incarnation, Key, KeyRange, Term, To
 
 use super::samples::{ENVELOPE, range, to_client, to_server};
 use crate::{
-    Acquire, Change, Descent, ENTRIES_MAX, Envelope, Granted, Held, MESSAGE_BYTES_MAX, Malformed, Mode,
+    Acquire, Change, Descent, ENTRIES_MAX, Envelope, Granted, Held, Lost, MESSAGE_BYTES_MAX, Malformed, Mode,
     Reason, Refused, Snapshot, ToClient, ToServer,
 };
 
@@ -85,6 +85,7 @@ fn any_to_client() -> impl Strategy<Value = ToClient> {
         })),
         descent().prop_map(ToClient::Revoke),
         key().prop_map(ToClient::SnapshotTaken),
+        (key(), token()).prop_map(|(start, token)| ToClient::Lost(Lost { start, token })),
     ]
 }
 

@@ -3,7 +3,8 @@
 use tidelock_format::{FenceEpoch, GrantSeq, Incarnation, Key, KeyRange, Term, Token};
 
 use crate::{
-    Acquire, Change, Descent, Envelope, Granted, Held, Mode, Reason, Refused, Snapshot, ToClient, ToServer,
+    Acquire, Change, Descent, Envelope, Granted, Held, Lost, Mode, Reason, Refused, Snapshot, ToClient,
+    ToServer,
 };
 
 pub(super) const ENVELOPE: Envelope =
@@ -48,5 +49,6 @@ pub(super) fn to_client() -> Vec<(&'static str, ToClient)> {
         ("refused", ToClient::Refused(refused)),
         ("revoke", ToClient::Revoke(descent())),
         ("snapshot-taken", ToClient::SnapshotTaken(Key::from_u64(0x2000))),
+        ("lost", ToClient::Lost(Lost { start: Key::from_u64(0x1000), token: TOKEN })),
     ]
 }

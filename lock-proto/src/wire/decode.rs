@@ -6,12 +6,12 @@
 use tidelock_format::{Cursor, FenceEpoch, GrantSeq, Incarnation, Key, KeyRange, Term, Token};
 
 use super::layout::{
-    RawAcquire, RawChange, RawDescent, RawGranted, RawHeader, RawHeld, RawRange, RawRefused, RawSnapshot,
-    RawSnapshotTaken, RawToken, kind,
+    RawAcquire, RawChange, RawDescent, RawGranted, RawHeader, RawHeld, RawLost, RawRange, RawRefused,
+    RawSnapshot, RawSnapshotTaken, RawToken, kind,
 };
 use super::{ENTRIES_MAX, MESSAGE_BYTES_MAX, Malformed, VERSION};
 use crate::message::{
-    Acquire, Descent, Envelope, Granted, Held, Reason, Refused, Snapshot, ToClient, ToServer,
+    Acquire, Descent, Envelope, Granted, Held, Lost, Reason, Refused, Snapshot, ToClient, ToServer,
 };
 use crate::{Change, Mode};
 
@@ -45,6 +45,7 @@ impl ToClient {
             kind::REFUSED => ToClient::Refused(refused(body.take()?)?),
             kind::REVOKE => ToClient::Revoke(descent(body.take()?)?),
             kind::SNAPSHOT_TAKEN => ToClient::SnapshotTaken(Key(body.take::<RawSnapshotTaken>()?.upto)),
+            kind::LOST => ToClient::Lost(lost(body.take()?)),
             found => return Err(stranger(found, 0)),
         };
         Ok((envelope, message))
@@ -74,8 +75,8 @@ fn begin(bytes: &[u8]) -> Result<(Envelope, u8, Cursor<'_>), Malformed> {
 
 /// What to say of a kind that was not expected here. `other` is the bit that kinds of the other direction have.
 fn stranger(found: u8, other: u8) -> Malformed {
-    let number = found & !kind::TO_CLIENT;
-    let is_known = (kind::ACQUIRE..=kind::SNAPSHOT).contains(&number);
+    let is_known =
+        (kind::ACQUIRE..=kind::SNAPSHOT).contains(&found) || (kind::GRANTED..=kind::LOST).contains(&found);
     if is_known && found & kind::TO_CLIENT == other {
         Malformed::Direction { found }
     } else {
@@ -133,6 +134,10 @@ fn refused(raw: &RawRefused) -> Result<Refused, Malformed> {
 
 fn descent(raw: &RawDescent) -> Result<Descent, Malformed> {
     Ok(Descent { start: Key(raw.start), token: token(&raw.token), change: change(&raw.change)? })
+}
+
+fn lost(raw: &RawLost) -> Lost {
+    Lost { start: Key(raw.start), token: token(&raw.token) }
 }
 
 fn held(raw: &RawHeld) -> Result<Held, Malformed> {

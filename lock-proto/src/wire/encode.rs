@@ -3,12 +3,14 @@
 use zerocopy::{Immutable, IntoBytes};
 
 use super::layout::{
-    RawAcquire, RawChange, RawDescent, RawGranted, RawHeader, RawHeld, RawRange, RawRefused, RawSnapshot,
-    RawSnapshotTaken, RawToken, kind,
+    RawAcquire, RawChange, RawDescent, RawGranted, RawHeader, RawHeld, RawLost, RawRange, RawRefused,
+    RawSnapshot, RawSnapshotTaken, RawToken, kind,
 };
 use super::{ENTRIES_MAX, VERSION};
 use crate::Change;
-use crate::message::{Acquire, Descent, Envelope, Granted, Held, Refused, Snapshot, ToClient, ToServer};
+use crate::message::{
+    Acquire, Descent, Envelope, Granted, Held, Lost, Refused, Snapshot, ToClient, ToServer,
+};
 use tidelock_format::{KeyRange, Token};
 
 impl ToServer {
@@ -36,6 +38,7 @@ impl ToClient {
             ToClient::SnapshotTaken(upto) => {
                 put(bytes, envelope, kind::SNAPSHOT_TAKEN, &RawSnapshotTaken { upto: upto.0 })
             }
+            ToClient::Lost(lost) => put(bytes, envelope, kind::LOST, &raw_lost(lost)),
         }
     }
 }
@@ -109,6 +112,10 @@ fn raw_refused(refused: &Refused) -> RawRefused {
 fn raw_descent(descent: &Descent) -> RawDescent {
     let Descent { start, token, change } = descent;
     RawDescent { start: start.0, token: raw_token(token), change: raw_change(change) }
+}
+
+fn raw_lost(lost: &Lost) -> RawLost {
+    RawLost { start: lost.start.0, token: raw_token(&lost.token) }
 }
 
 fn raw_held(held: &Held) -> RawHeld {

@@ -110,6 +110,13 @@ layout! {
     }
 }
 
+layout! {
+    RawLost: 48 {
+        start: RawKey,
+        token: RawToken,
+    }
+}
+
 /// Which message follows a header. Those to a client have the high bit.
 pub(super) mod kind {
     pub(in crate::wire) const ACQUIRE: u8 = 0x01;
@@ -120,6 +127,7 @@ pub(super) mod kind {
     pub(in crate::wire) const REFUSED: u8 = 0x82;
     pub(in crate::wire) const REVOKE: u8 = 0x83;
     pub(in crate::wire) const SNAPSHOT_TAKEN: u8 = 0x84;
+    pub(in crate::wire) const LOST: u8 = 0x85;
 
     /// Messages to a client have this bit.
     pub(in crate::wire) const TO_CLIENT: u8 = 0x80;

@@ -17,6 +17,7 @@
 //! - **K7** Tokens only rise.
 //! - **K8** Two locks never share a key.
 
+mod amend;
 mod clerk;
 mod error;
 mod lock;
@@ -50,10 +51,14 @@ pub struct Limits {
     pub locks_per_client_max: usize,
 }
 
-impl Default for Limits {
+impl Limits {
     /// A million locks for each client.
+    pub const DEFAULT: Self = Self { locks_per_client_max: 1 << 20 };
+}
+
+impl Default for Limits {
     fn default() -> Self {
-        Self { locks_per_client_max: 1 << 20 }
+        Self::DEFAULT
     }
 }
 

@@ -27,6 +27,11 @@ impl Shares {
         self.0.get(&client).map_or(0, IndexSet::len)
     }
 
+    /// The lock of the client at this place. Taking one out moves the last into its place.
+    pub(super) fn nth(&self, client: ClientId, place: usize) -> Option<Key> {
+        self.0.get(&client).and_then(|share| share.get_index(place).copied())
+    }
+
     /// Some lock of the client. Which, follows from what happened before alone: simulations repeat themselves.
     pub(super) fn any(&self, client: ClientId) -> Option<Key> {
         self.0.get(&client).and_then(|share| share.last().copied())

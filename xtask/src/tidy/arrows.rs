@@ -13,7 +13,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("authority", &["format"]),
     ("block-cache", &["sync", "format", "dev"]),
     ("lock-client", &["sync", "format", "lock-proto", "net"]),
-    ("lock-server", &["format", "lock-proto"]),
+    ("lock-server", &["format", "lock-proto", "net", "authority"]),
     ("cli", &["sync", "format", "dev", "block-cache"]),
     ("fuzz", &["sync", "format", "dev", "lock-proto", "net", "block-cache"]),
     ("benches", &["sync", "format", "dev", "lock-proto", "block-cache", "lock-server"]),

@@ -94,7 +94,7 @@ impl Peer {
                 vec![]
             }
             ToClient::Refused(Refused { reason, .. }) => panic!("nothing asked here is refused: {reason:?}"),
-            ToClient::SnapshotTaken(_) => panic!("nobody took a snapshot"),
+            ToClient::SnapshotTaken(_) | ToClient::Lost(_) => panic!("nobody took a snapshot"),
             _ => panic!("no other message exists"),
         }
     }

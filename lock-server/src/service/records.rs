@@ -1,0 +1,206 @@
+//! Records: those that are there when a server begins, and the changes that it asks for.
+//!
+//! A change that fails because the storage does is asked for again, for as long as the server's patience lasts; but a session
+//! whose record could not be written is not opened (G-21), and its client is told to come again. Each change can be made twice.
+//! One that is refused because of what the records say is a mistake of this server, or of whoever changed them: it stops.
+
+use tidelock_authority::{
+    Authority, AuthorityError, Change, ClientRecord, ClientState, Meta, Outcome, Tombstone,
+};
+use tidelock_format::{ClientId, Incarnation};
+
+use super::changes::{Pending, Purpose, is_passing};
+use super::session::{Cause, Session, Stage, Step};
+use super::timers::Timer;
+use super::{Effect, Expulsion, Notice, Phase, Seat, Server, StopReason, Ticket};
+
+/// How often tombstones are swept.
+const SWEEP: std::time::Duration = std::time::Duration::from_secs(3600);
+
+/// All records, as they are when a server begins to serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Records {
+    /// Term and epochs.
+    pub meta: Meta,
+    /// Every client that has a session.
+    pub clients: Vec<ClientRecord>,
+    /// Sessions that were expelled and cleared up.
+    pub tombstones: Vec<Tombstone>,
+}
+
+impl Records {
+    /// Reads all records. Whoever leads does this after having begun the grace, or, where a table is handed over, instead of
+    /// it; nobody else changes them any more.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn read(authority: &dyn Authority) -> Result<Self, AuthorityError> {
+        let meta = authority.meta()?;
+        Ok(Self { meta, clients: authority.clients()?, tombstones: authority.tombstones()? })
+    }
+}
+
+impl Server {
+    /// Takes in what the records say.
+    pub(super) fn load(&mut self, records: Records) {
+        for tombstone in records.tombstones {
+            self.tombs.put(tombstone.client, tombstone.incarnation, tombstone.expires_ms);
+        }
+        for record in records.clients {
+            self.load_client(record);
+        }
+    }
+
+    fn load_client(&mut self, record: ClientRecord) {
+        let ClientRecord { client, incarnation, state, fenced_to, .. } = record;
+        let before = Incarnation(incarnation.0.saturating_sub(1));
+        if fenced_to < before {
+            let former = self.load_session(client, before);
+            self.clients.entry(client).or_default().former.push(former);
+            self.begin_ending(former, Cause::Superseded, Step::Lease);
+        }
+        let seat = self.load_session(client, incarnation);
+        self.clients.entry(client).or_default().present = Some(seat);
+        if let Some(session) = self.sessions.get_mut(seat) {
+            session.label = record.label;
+        }
+        let is_fenced = fenced_to >= incarnation;
+        match state {
+            ClientState::Active if record.grace.is_empty() => {
+                // R5: it was granted nothing, for its server never came so far.
+                self.forget_lease(seat);
+                self.begin_ending(seat, Cause::Expelled(Expulsion::BrokenOff), Step::Intent);
+            }
+            ClientState::Active => {}
+            ClientState::Leaving => self.begin_ending(seat, Cause::Farewell, Step::Depart),
+            ClientState::Expelled { reason } => {
+                let step = if is_fenced { Step::Depart } else { Step::Lease };
+                self.begin_ending(seat, Cause::Expelled(Expulsion::Before(reason)), step);
+            }
+        }
+    }
+
+    /// A session of an earlier term. Its client may have been heard until this server began.
+    fn load_session(&mut self, client: ClientId, incarnation: Incarnation) -> Seat {
+        let mut session = Session::new(client, incarnation, self.config.window, self.now);
+        session.stage = Stage::Unheard;
+        session.heard = Some(self.now);
+        let seat = self.sessions.insert(session);
+        self.missing.insert(seat);
+        seat
+    }
+
+    fn forget_lease(&mut self, seat: Seat) {
+        if let Some(session) = self.sessions.get_mut(seat) {
+            session.heard = None;
+        }
+    }
+
+    /// The first step of all.
+    pub(super) fn begin(&mut self) {
+        let clients: std::collections::BTreeSet<ClientId> =
+            self.sessions.iter().map(|(_, session)| session.client).collect();
+        clients.into_iter().for_each(|client| self.advance(client));
+        self.timers.set(self.now, Timer::Sweep);
+        self.look_at_recovery();
+        self.look_at_grace();
+    }
+
+    pub(super) fn sweep(&mut self) {
+        self.timers.set(self.now + SWEEP, Timer::Sweep);
+        if !self.changes.has(Purpose::Sweep) {
+            self.ask(Purpose::Sweep, Change::SweepTombstones { now_ms: self.wall_ms });
+        }
+    }
+
+    // --- changes -------------------------------------------------------------------------------------------------------
+
+    pub(super) fn ask(&mut self, purpose: Purpose, change: Change) {
+        if matches!(self.phase, Phase::Stopping | Phase::Stopped) {
+            return;
+        }
+        self.counters.changes_asked += 1;
+        let ticket = self.changes.begin(purpose, change.clone(), self.now);
+        if let Some(lives) = self.client_of(purpose).and_then(|client| self.clients.get_mut(&client)) {
+            assert!(lives.change.is_none(), "Y6: two changes of one client at a time");
+            lives.change = Some(ticket);
+        }
+        self.effects.push(Effect::Apply(ticket, change));
+    }
+
+    pub(super) fn client_of(&self, purpose: Purpose) -> Option<ClientId> {
+        match purpose {
+            Purpose::Open(client) => Some(client),
+            Purpose::End(seat) | Purpose::Reclaim(seat) => Some(self.sessions.get(seat)?.client),
+            Purpose::EndGrace | Purpose::Sweep | Purpose::Probe => None,
+        }
+    }
+
+    /// A change was made, or not. One that is not known, or was answered before, is passed over.
+    pub(super) fn applied(&mut self, ticket: Ticket, result: Result<Outcome, AuthorityError>) {
+        let Some(pending) = self.changes.take(ticket) else { return };
+        match result {
+            Err(error @ (AuthorityError::Deposed { .. } | AuthorityError::Resigned { .. })) => {
+                self.stop(StopReason::Deposed(error));
+            }
+            Err(error) if is_passing(&error) && !matches!(pending.purpose, Purpose::Open(_)) => {
+                self.put_aside(ticket, pending, error);
+            }
+            result => self.settle(pending, result),
+        }
+    }
+
+    fn put_aside(&mut self, ticket: Ticket, pending: Pending, error: AuthorityError) {
+        if self.phase == Phase::Stopping {
+            return;
+        }
+        if self.now >= pending.since + self.config.patience {
+            return self.stop(StopReason::Records(error));
+        }
+        self.effects.push(Effect::Notice(Notice::Failed(error)));
+        self.changes.pause(ticket, pending);
+        self.timers.set(self.now + self.config.plan.backoff, Timer::Retry(ticket));
+    }
+
+    pub(super) fn ask_again(&mut self, ticket: Ticket) {
+        if let Some(change) = self.changes.resume(ticket) {
+            self.counters.changes_repeated += 1;
+            self.effects.push(Effect::Apply(ticket, change));
+        }
+    }
+
+    fn settle(&mut self, pending: Pending, result: Result<Outcome, AuthorityError>) {
+        let client = self.client_of(pending.purpose);
+        if let Some(lives) = client.and_then(|client| self.clients.get_mut(&client)) {
+            lives.change = None;
+        }
+        match pending.purpose {
+            Purpose::Open(client) => self.opening_applied(client, result),
+            Purpose::End(seat) => self.end_applied(seat, result),
+            Purpose::Reclaim(seat) => self.reclaim_applied(seat, result),
+            Purpose::EndGrace => self.grace_ended(result),
+            Purpose::Sweep => self.tombs.sweep(self.wall_ms),
+            Purpose::Probe => {}
+        }
+        client.into_iter().for_each(|client| self.advance(client));
+    }
+
+    /// The records are not as this server left them.
+    pub(super) fn records_disagree(&mut self, error: AuthorityError) {
+        self.stop(StopReason::Records(error));
+    }
+
+    fn reclaim_applied(&mut self, seat: Seat, result: Result<Outcome, AuthorityError>) {
+        let is_told = self.sessions.get(seat).is_some_and(|session| session.stage == Stage::Told);
+        if let Err(error) = result {
+            return self.expel(seat, Expulsion::NotListed(error));
+        }
+        // It may have said farewell, or offended, meanwhile.
+        if is_told && let Some(session) = self.sessions.get_mut(seat) {
+            session.stage = Stage::Live;
+            self.missing.remove(&seat);
+            self.progress = self.now;
+            self.look_at_recovery();
+        }
+    }
+}
