@@ -16,7 +16,7 @@ mod invalidate;
 mod locks;
 mod seat;
 mod shared;
-#[cfg(all(test, not(any(tidelock_loom, tidelock_shuttle))))]
+#[cfg(test)]
 mod tests;
 
 pub use carrier::Carrier;
