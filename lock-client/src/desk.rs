@@ -234,6 +234,15 @@ impl Desk {
         self.hold(|holdings, effects| holdings.suspend(!is_valid, effects));
     }
 
+    /// Guards that there are.
+    pub(crate) fn guards(&self) -> u64 {
+        let users = |id| {
+            let (readers, writers) = self.front.users_of(id);
+            readers + writers
+        };
+        (0..=self.last_place).map(|place| users(LockId(place))).sum()
+    }
+
     /// Who is to be told of what, when the mutex is free.
     pub(crate) fn take_told(&mut self) -> Vec<(Arc<Seat>, Mode, Answer)> {
         std::mem::take(&mut self.told)
