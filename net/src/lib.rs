@@ -15,6 +15,8 @@ mod greeting;
 mod principal;
 mod stream;
 mod timeouts;
+#[cfg(feature = "transport")]
+pub mod transport;
 
 pub use client::{ClientConfig, ClientSession, Connection, Delivery, Effect, Lease, Standing};
 pub use frame::{FRAME_BYTES_MAX, Frame, FrameError, HELLO_BYTES_MAX, VERSION, Verdict, Welcome, frame_len};
