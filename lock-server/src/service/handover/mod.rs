@@ -17,6 +17,8 @@
 //! **The successor is the next leader, and no other.** A table is good for the term after the one it was taken in: had
 //! anybody led in between, it would tell of what was. Terms that a campaign gives follow each other, so comparing is enough.
 //!
+//! A record of which the table knows no session is one whose opening was under way: nothing was granted in it.
+//!
 //! Wants are not handed over. They come from the clients, in the order in which these come; those that waited may lose their
 //! places to each other, once.
 
@@ -153,14 +155,13 @@ impl Server {
         self.load_tombstones(records.tombstones);
         for record in records.clients {
             let (client, present) = (record.client, record.incarnation);
-            if !handed.contains_key(&(client, present)) {
-                return Err(TakeOverError::Sessions { client, incarnation: present });
-            }
             let lives = (client, Incarnation(0))..=(client, present);
             let names: Vec<_> = handed.range(lives).map(|(name, _)| *name).collect();
             let mine = names.into_iter().filter_map(|name| handed.remove_entry(&name)).collect();
             self.load_client(record, mine)?;
         }
+        // Without locks it may have been closed while the answer was lost.
+        handed.retain(|_, held| !held.is_empty());
         if let Some(((client, incarnation), _)) = handed.pop_first() {
             return Err(TakeOverError::Sessions { client, incarnation });
         }

@@ -166,7 +166,8 @@ fn a_table_is_for_the_next_leader_and_no_other() {
 fn a_table_that_the_records_do_not_know_is_not_taken() {
     let fresh = || {
         let mut rig = Rig::new();
-        rig.come(1);
+        let mut one = rig.come(1);
+        rig.grant(&mut one, 1, Mode::Read);
         let handover = rig.stop().unwrap();
         (rig, handover)
     };

@@ -3,6 +3,7 @@
 mod endings;
 mod greetings;
 mod handovers;
+mod node;
 mod quotas;
 mod recoveries;
 mod replay;
