@@ -10,6 +10,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use tidelock_format::BlockSize;
 
+use crate::lock::LockArgs;
+use crate::locks_bench::{LocksArgs, WorkerArgs};
 use crate::quantity::{self, Capacity};
 
 /// Measures and inspects Tidelock's storage engine
@@ -30,12 +32,19 @@ pub(crate) enum Command {
     },
     /// Print one block's header, and whether the block checks
     Inspect(InspectArgs),
+    /// Hold a cluster lock while a command runs
+    Lock(Box<LockArgs>),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
     /// Real blocks on a real file, read through the block cache under memory pressure
     Cache(Box<CacheArgs>),
+    /// Cluster locks: cached ones, round trips, the server's decisions, many processes
+    Locks(LocksArgs),
+    /// One of the processes that `bench locks` starts
+    #[command(hide = true)]
+    LocksWorker(WorkerArgs),
 }
 
 const CACHE_EXAMPLES: &str = "\

@@ -8,8 +8,12 @@ mod args;
 mod bench;
 mod error;
 mod inspect;
+mod key_range;
+mod lock;
+mod locks_bench;
 mod quantity;
 mod scratch;
+mod server_args;
 mod signature;
 mod trace;
 mod volume;
@@ -34,6 +38,9 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<ExitCode, CliError> {
     match &args.command {
         Command::Bench { bench: Bench::Cache(args) } => bench::run(args),
+        Command::Bench { bench: Bench::Locks(args) } => locks_bench::run(args),
+        Command::Bench { bench: Bench::LocksWorker(args) } => locks_bench::run_worker(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Lock(args) => lock::run(args),
     }
 }
