@@ -84,7 +84,8 @@ impl LockClient {
     /// If the plan does not hold, or the system gives no thread. That no server can be reached is none: one may come.
     pub fn start(options: Options, embedder: Arc<dyn Invalidate>) -> Result<Self, StartError> {
         let plan = options.plan.checked()?;
-        let Options { address, connect, service, instance, window, idle_locks_max, threads_max, .. } = options;
+        let Options { address, connect, service, instance, window, idle_locks_max, threads_max, .. } =
+            options;
         let seed = (instance >> 64) as u64 ^ instance as u64;
         let session = ClientConfig { versions: VERSIONS, service, instance, plan, window, seed };
         let config = Config { idle_locks_max, ..Config::new(session) };
@@ -162,7 +163,8 @@ pub struct DestroyReport {
 impl fmt::Display for DestroyReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { locks_held, guards_left, invalidations_left, has_left } = self;
-        let farewell = if *has_left { "farewell answered" } else { "no farewell: the server waits for the lease" };
+        let farewell =
+            if *has_left { "farewell answered" } else { "no farewell: the server waits for the lease" };
         write!(
             f,
             "{locks_held} locks held, {guards_left} guards and {invalidations_left} invalidations left, {farewell}"

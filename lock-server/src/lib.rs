@@ -28,8 +28,8 @@ mod service;
 
 #[cfg(feature = "daemon")]
 pub use daemon::{
-    Beginning, Bounds, Daemon, DaemonOptions, HandoverFileError, Handle, HasStopped, Look, StartError, Stopped, Tally,
-    wait_to_lead,
+    Beginning, Bounds, Daemon, DaemonOptions, Handle, HandoverFileError, HasStopped, Look, StartError,
+    Stopped, Tally, wait_to_lead,
 };
 pub use grants::{Answer, Grants, Holder, Limits, LockView, RestoreError, Violation, Waiter};
 pub use service::{

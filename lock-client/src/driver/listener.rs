@@ -78,7 +78,8 @@ impl Listener {
 
     fn sleep(&mut self, events: &mut Events) {
         let until = self.wire.sleep();
-        let timeout = (until != u64::MAX).then(|| Duration::from_nanos(until).saturating_sub(BootClock.now()));
+        let timeout =
+            (until != u64::MAX).then(|| Duration::from_nanos(until).saturating_sub(BootClock.now()));
         if let Err(error) = self.poll.poll(events, timeout)
             && error.kind() != io::ErrorKind::Interrupted
         {

@@ -22,9 +22,9 @@ use std::thread::JoinHandle;
 
 use crate::{BootClock, Client, Config, Invalidate};
 
-pub use self::pool::PoolView;
 use self::listener::Listener;
 use self::pool::Pool;
+pub use self::pool::PoolView;
 use self::wire::{Target, Wire, WireCarrier};
 
 /// What drives a client: its threads and its socket.

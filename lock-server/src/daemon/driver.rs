@@ -179,7 +179,8 @@ impl Driver {
         }
         let first = |queue: &VecDeque<(Duration, Connection)>| queue.front().map(|(due, _)| *due);
         let doors = self.doors.iter().filter_map(|door| door.retry_at).min();
-        let next = [self.server.next_tick(), first(&self.openings), first(&self.endings), doors, self.stop_by];
+        let next =
+            [self.server.next_tick(), first(&self.openings), first(&self.endings), doors, self.stop_by];
         next.into_iter().flatten().min().map(|next| next.saturating_sub(self.now))
     }
 

@@ -100,7 +100,11 @@ pub(super) fn write(path: &Path, handover: &Handover, now: Duration) -> io::Resu
 }
 
 /// Takes the handover that is there, if there is one: the file is gone afterwards, whatever came of it.
-pub(super) fn take(path: &Path, now: Duration, age_max: Duration) -> Result<Option<Handover>, HandoverFileError> {
+pub(super) fn take(
+    path: &Path,
+    now: Duration,
+    age_max: Duration,
+) -> Result<Option<Handover>, HandoverFileError> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -57,7 +57,11 @@ impl Line {
     /// each time: who has nothing to write is not to be woken for that at every round trip.
     pub(super) fn interest(&self) -> Interest {
         let is_opening = matches!(self.stage, Stage::Opening { .. });
-        if is_opening || self.is_blocked { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
+        if is_opening || self.is_blocked {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        }
     }
 
     pub(super) fn is_ending(&self) -> bool {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tidelock_format::{Fsid, Incarnation, Term};
 
 use crate::{
-    ANY_SERVICE, ClientConfig, ClientSession, Connection, Effect, Frame, Number, Standing, TimeoutPlan, Verdict, Welcome,
+    ANY_SERVICE, ClientConfig, ClientSession, Connection, Effect, Frame, Number, Standing, TimeoutPlan,
+    Verdict, Welcome,
 };
 
 pub(super) const CONFIG: ClientConfig = ClientConfig {
