@@ -189,7 +189,8 @@ impl Client {
 
     // --- the session ---------------------------------------------------------------------------------------------------
 
-    fn turn(&mut self, at_most: Duration) {
+    /// Looks once at what came in, for at most so long.
+    pub(crate) fn turn(&mut self, at_most: Duration) {
         if self.session.next_tick().is_some_and(|due| due <= now()) {
             self.session.tick(now(), &mut self.effects);
             self.carry_out();

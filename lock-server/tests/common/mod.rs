@@ -58,14 +58,21 @@ impl Place {
     }
 
     pub(crate) fn serve_with(&self, change: impl FnOnce(&mut DaemonOptions)) -> (Daemon, Address) {
-        let authority = self.authority();
-        let mut options = self.options(&*authority);
+        self.serve_at(&self.authority(), change)
+    }
+
+    pub(crate) fn serve_at(
+        &self,
+        authority: &SqliteAuthority,
+        change: impl FnOnce(&mut DaemonOptions),
+    ) -> (Daemon, Address) {
+        let mut options = self.options(authority);
         change(&mut options);
-        let leader = lead(&*authority, self.state());
+        let leader = lead(authority, self.state());
         let listeners = [self.socket(), Address::Tcp("127.0.0.1:0".into())]
             .map(|address| Listener::bind(&address, &ListenOptions::default()).unwrap());
         let port = listeners[1].local_address().unwrap();
-        (Daemon::start(leader, &*authority, listeners.into(), options).unwrap(), port)
+        (Daemon::start(leader, authority, listeners.into(), options).unwrap(), port)
     }
 }
 
