@@ -36,7 +36,7 @@ pub(crate) enum Life {
     /// The session is over for good.
     Over,
     /// The server is not ours to talk to.
-    Mismatched(String),
+    Mismatched(Box<str>),
 }
 
 /// An invalidation that the embedder has been told of.
@@ -368,7 +368,7 @@ impl Desk {
             Standing::Resumed => self.counters.resumptions += 1,
             Standing::Cut => self.counters.cuts += 1,
             Standing::Expelled => self.lose(Cause::Expelled),
-            Standing::Mismatch(welcome) => self.mismatch(format!("{welcome:?}")),
+            Standing::Mismatch(welcome) => self.mismatch(format!("{welcome:?}").into()),
             Standing::Left => self.left(),
             _ => unreachable!("every standing of a session is known here"),
         }
@@ -391,8 +391,8 @@ impl Desk {
     }
 
     /// There will be no session with this server.
-    fn mismatch(&mut self, why: String) {
-        tracing::error!(why, "the lock server cannot be talked to");
+    fn mismatch(&mut self, why: Box<str>) {
+        tracing::error!(%why, "the lock server cannot be talked to");
         self.life = Life::Mismatched(why);
         self.drop_everything();
         self.close();
@@ -460,7 +460,7 @@ impl Desk {
 
     fn refuse(&mut self, ticket: Ticket, refusal: Refusal) {
         let error = match refusal {
-            Refusal::Overlaps(range) => LockError::Overlaps { range },
+            Refusal::Overlaps(range) => LockError::Overlaps { range: range.into() },
             Refusal::TooMany => LockError::TooMany,
             Refusal::Closed => match &self.life {
                 Life::Mismatched(why) => LockError::Mismatch(why.clone()),

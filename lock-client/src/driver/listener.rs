@@ -61,7 +61,9 @@ impl Listener {
 
     /// Makes the connection that the desk wants.
     fn connect(&mut self) {
-        while let Some(connection) = self.wire.state().wanted.take() {
+        loop {
+            let wanted = self.wire.state().wanted.take();
+            let Some(connection) = wanted else { return };
             let target = &self.wire.target;
             let link = Link::connect(&target.address, &target.options, connection.0);
             let link = link.and_then(|mut link| link.register(self.poll.registry(), LINK).map(|()| link));

@@ -80,7 +80,7 @@ impl Word {
     pub(super) fn leave(&self, mode: Mode) -> bool {
         // Release: pairs with the Acquire in `look`; whoever finds the lock drained sees what its users did.
         let order =
-            if cfg!(tidelock_weaken = "leave_release") { Ordering::Relaxed } else { Ordering::Release };
+            if cfg!(tidelock_weaken = "give_up_release") { Ordering::Relaxed } else { Ordering::Release };
         let before = Look(self.0.fetch_sub(unit(mode), order));
         before.is_drained_by(Look(before.0 - unit(mode))) && !cfg!(tidelock_weaken = "leave_unreported")
     }
