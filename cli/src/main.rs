@@ -1,4 +1,4 @@
-//! `tidelock`: measures and inspects what the crates below it make.
+//! `tidelock`: measures and inspects what the crates below it make, and runs lock servers.
 //!
 //! A subcommand is a module; [`args`] says what can be asked for, [`error`] how it can end. Nothing here knows how a
 //! cache or a device works: it calls them as any embedder would.
@@ -10,6 +10,7 @@ mod error;
 mod inspect;
 mod quantity;
 mod scratch;
+mod server;
 mod signature;
 mod trace;
 mod volume;
@@ -35,5 +36,10 @@ fn run(args: &Args) -> Result<ExitCode, CliError> {
     match &args.command {
         Command::Bench { bench: Bench::Cache(args) } => bench::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Serve(args) => server::serve(args),
+        Command::Session { session } => server::session(session),
+        Command::Locks { locks } => server::locks(locks),
+        Command::Grace { grace } => server::grace(grace),
+        Command::Top(args) => server::top(args),
     }
 }

@@ -45,11 +45,12 @@ impl Answerer {
                 let prefix = Prefix::parse(&client).ok_or(no_name)?;
                 self.session(prefix, limit.unwrap_or(LIMIT)).map(Report::Session)
             }
-            Question::Locks { from, waiting, limit } => {
+            Question::Locks { from, waiting, limit, scan } => {
                 let no_key = "from: write a key in at most 64 hexadecimal digits";
                 let from = from.map_or(Some(Key::MIN), |text| parse_key(&text)).ok_or(no_key)?;
                 let is_wanted = move |lock: &LockEntry| !waiting || !lock.waiters.is_empty();
-                self.locks(from, limit.unwrap_or(LIMIT), is_wanted).map(Report::Locks)
+                let bounds = (limit.unwrap_or(LIMIT), scan.unwrap_or(usize::MAX));
+                self.locks(from, bounds, is_wanted).map(Report::Locks)
             }
             Question::Grace {} => self.handle.ask(grace).map(Report::Grace),
             Question::Counters {} => self.counters().map(Report::Counters),
@@ -86,18 +87,19 @@ impl Answerer {
             lock.holders.iter().any(|holder| prefix.is_of(holder.party.client))
                 || lock.waiters.iter().any(|waiter| prefix.is_of(waiter.party.client))
         };
-        let found = self.locks(Key::MIN, limit, is_wanted)?;
+        let found = self.locks(Key::MIN, (limit, usize::MAX), is_wanted)?;
         Ok(SessionReport { sessions, locks: found.locks, more: has_locks && found.more })
     }
 
     fn locks(
         &self,
         from: Key,
-        limit: usize,
+        (limit, scan): (usize, usize),
         is_wanted: impl Fn(&LockEntry) -> bool + Clone + Send + 'static,
     ) -> Result<LocksReport, HasStopped> {
-        let (mut rows, mut next) = (Vec::new(), Some(from));
-        while let Some(from) = next.filter(|_| rows.len() < limit) {
+        let (mut rows, mut next, mut seen) = (Vec::new(), Some(from), 0);
+        while let Some(from) = next.filter(|_| rows.len() < limit && seen < scan) {
+            seen += LOCKS_AT_ONCE;
             let (room, is_wanted) = (limit - rows.len(), is_wanted.clone());
             let (more, then) = self.handle.ask(move |look| some_locks(look, from, room, is_wanted))?;
             rows.extend(more);

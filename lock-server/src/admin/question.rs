@@ -34,6 +34,9 @@ pub enum Question {
         /// How many at the most.
         #[serde(default)]
         limit: Option<usize>,
+        /// How many are looked at, at the most; all of them where it is left out.
+        #[serde(default)]
+        scan: Option<usize>,
     },
     /// The recovery.
     Grace {},
