@@ -108,7 +108,8 @@ fn lead(
         Err(ListenError::InUse { .. }) => None,
         Err(error) => return Err(CliError::input(advice(&error))),
     };
-    let leader = match authority.campaign(candidate).map_err(CliError::failed)? {
+    let campaign = authority.campaign(candidate);
+    let leader = match campaign.map_err(|error| CliError::input(format!("--state: {error}")))? {
         Campaign::Won(leader) => leader,
         Campaign::Lost(other) => {
             // Nobody is to wait at a place where nobody is served.
