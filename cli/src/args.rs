@@ -10,8 +10,9 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use tidelock_format::BlockSize;
 
+use crate::lock::LockArgs;
+use crate::locks_bench::{LocksArgs, WorkerArgs};
 use crate::quantity::{self, Capacity};
-
 use crate::server::args::{Grace, Locks, ServeArgs, Session, TopArgs};
 
 /// Measures and inspects Tidelock's storage engine, and runs its lock servers
@@ -56,12 +57,19 @@ pub(crate) enum Command {
     /// Watch a lock server: sessions, waiters, grants a second
     #[command(arg_required_else_help = true)]
     Top(TopArgs),
+    /// Hold a cluster lock while a command runs
+    Lock(Box<LockArgs>),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
     /// Real blocks on a real file, read through the block cache under memory pressure
     Cache(Box<CacheArgs>),
+    /// Cluster locks: cached ones, round trips, the server's decisions, many processes
+    Locks(LocksArgs),
+    /// One of the processes that `bench locks` starts
+    #[command(hide = true)]
+    LocksWorker(WorkerArgs),
 }
 
 const CACHE_EXAMPLES: &str = "\

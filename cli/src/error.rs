@@ -5,6 +5,8 @@
 //! | 0 | it worked; for `inspect`: the block checks |
 //! | 1 | it was tried and failed; for `inspect`: the block does not check |
 //! | 2 | what was asked for cannot be done, or what was given cannot be used: nothing was overwritten |
+//! | 75 | `lock`: the lock was not to be had in time |
+//! | 76 | `lock`: it was lost while the command ran |
 //! | 130 | interrupted |
 
 use std::fmt;
@@ -19,6 +21,10 @@ use crate::trace::read::TraceError;
 /// What `inspect` answers for a block that does not check.
 pub(crate) const FAILED: u8 = 1;
 const BAD_INPUT: u8 = 2;
+/// What `lock` answers when the lock was not to be had in time: `EX_TEMPFAIL`, as of flock(1).
+pub(crate) const TIMED_OUT: u8 = 75;
+/// What `lock` answers when the lock was lost.
+pub(crate) const LOST: u8 = 76;
 /// As shells have it: 128 and the number of SIGINT.
 pub(crate) const INTERRUPTED: i32 = 130;
 

@@ -8,9 +8,13 @@ mod args;
 mod bench;
 mod error;
 mod inspect;
+mod key_range;
+mod lock;
+mod locks_bench;
 mod quantity;
 mod scratch;
 mod server;
+mod server_args;
 mod signature;
 mod trace;
 mod volume;
@@ -35,11 +39,14 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<ExitCode, CliError> {
     match &args.command {
         Command::Bench { bench: Bench::Cache(args) } => bench::run(args),
+        Command::Bench { bench: Bench::Locks(args) } => locks_bench::run(args),
+        Command::Bench { bench: Bench::LocksWorker(args) } => locks_bench::run_worker(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Serve(args) => server::serve(args),
         Command::Session { session } => server::session(session),
         Command::Locks { locks } => server::locks(locks),
         Command::Grace { grace } => server::grace(grace),
         Command::Top(args) => server::top(args),
+        Command::Lock(args) => lock::run(args),
     }
 }

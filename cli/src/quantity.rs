@@ -40,6 +40,11 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Parses a time that may be none.
+pub(crate) fn seconds_or_zero(text: &str) -> Result<Duration, String> {
+    if text.parse() == Ok(0.0) { Ok(Duration::ZERO) } else { seconds(text) }
+}
+
 /// How much a cache may hold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Capacity {
