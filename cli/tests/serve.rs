@@ -19,7 +19,8 @@ fn port(line: &str) -> Address {
 }
 
 fn take(client: &LockClient, number: u64) {
-    let taken = client.locks().lock(range(number), Mode::Write).wait_timeout(PATIENCE);
+    let locks = client.locks();
+    let taken = locks.lock(range(number), Mode::Write).wait_timeout(PATIENCE);
     drop(taken.ok().expect("in time").expect("a lock"));
 }
 

@@ -25,6 +25,12 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, CliError> {
     let plan = plan::of_lease(args.lease)?;
     let mut places = Places::new(args, &plan)?;
     tell(args.verbose);
+    let bound = match places.bind() {
+        Ok(bound) => Some(bound),
+        // Perhaps by the server that leads.
+        Err(ListenError::InUse { .. }) => None,
+        Err(error) => return Err(CliError::input(advice(&error))),
+    };
     let authority = open(args)?;
     let mut config = ServerConfig::new(authority.service().map_err(CliError::failed)?);
     config.plan = plan;
@@ -32,7 +38,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, CliError> {
     ending.on_signal()?;
     let name = args.name.clone().unwrap_or_else(name);
     let candidate = Candidate::new(&name, places.addresses(None).join(", "));
-    let Some((leader, bound)) = lead(&places, &authority, &candidate, &ending)? else {
+    let Some((leader, bound)) = lead(&places, bound, &authority, &candidate, &ending)? else {
         return Ok(ExitCode::SUCCESS);
     };
     let addresses = places.addresses(Some(&bound));
@@ -98,16 +104,11 @@ fn open(args: &ServeArgs) -> Result<SqliteAuthority, CliError> {
 /// Leads and listens; `None` if it was told to end before.
 fn lead(
     places: &Places,
+    bound: Option<Bound>,
     authority: &SqliteAuthority,
     candidate: &Candidate,
     ending: &Ending,
 ) -> Result<Option<(Leader, Bound)>, CliError> {
-    let bound = match places.bind() {
-        Ok(bound) => Some(bound),
-        // Perhaps by the server that leads.
-        Err(ListenError::InUse { .. }) => None,
-        Err(error) => return Err(CliError::input(advice(&error))),
-    };
     let campaign = authority.campaign(candidate);
     let leader = match campaign.map_err(|error| CliError::input(format!("--state: {error}")))? {
         Campaign::Won(leader) => leader,

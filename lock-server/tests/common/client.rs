@@ -18,6 +18,7 @@ use super::{PATIENCE, quick};
 
 pub(crate) struct Client {
     address: Address,
+    options: ConnectOptions,
     session: ClientSession,
     link: Option<(Connection, Link)>,
     is_told: bool,
@@ -47,12 +48,20 @@ impl Client {
         client
     }
 
+    /// One that has a session, over TLS or whatever else it takes.
+    pub(crate) fn with(address: &Address, instance: u128, options: ConnectOptions) -> Self {
+        let mut client = Self { options, ..Self::unconnected(address, instance) };
+        client.until("a session", Self::is_new);
+        client
+    }
+
     pub(crate) fn unconnected(address: &Address, instance: u128) -> Self {
         let (versions, window, seed) = ((1, 1), 1024, instance as u64);
         let config = ClientConfig { versions, service: ANY_SERVICE, instance, plan: quick(), window, seed };
         let attempt = instance << 64 | u128::from(now().subsec_nanos());
         Self {
             address: address.clone(),
+            options: ConnectOptions::default(),
             session: ClientSession::new(config, attempt, now()),
             link: None,
             is_told: false,
@@ -258,7 +267,7 @@ impl Client {
         match effect {
             Effect::Connect(connection) => {
                 self.is_told = false;
-                match Link::connect(&self.address, &ConnectOptions::default(), connection.0) {
+                match Link::connect(&self.address, &self.options, connection.0) {
                     Ok(link) => self.link = Some((connection, link)),
                     Err(_) => self.session.disconnected(connection, now(), &mut self.effects),
                 }
