@@ -13,8 +13,9 @@ use tidelock_format::BlockSize;
 use crate::lock::LockArgs;
 use crate::locks_bench::{LocksArgs, WorkerArgs};
 use crate::quantity::{self, Capacity};
+use crate::server::args::{Grace, Locks, ServeArgs, Session, TopArgs};
 
-/// Measures and inspects Tidelock's storage engine
+/// Measures and inspects Tidelock's storage engine, and runs its lock servers
 #[derive(Debug, Parser)]
 #[command(name = "tidelock", version, arg_required_else_help = true)]
 pub(crate) struct Args {
@@ -32,6 +33,30 @@ pub(crate) enum Command {
     },
     /// Print one block's header, and whether the block checks
     Inspect(InspectArgs),
+    /// Run a lock server
+    #[command(arg_required_else_help = true)]
+    Serve(Box<ServeArgs>),
+    /// Look at the clients of a lock server
+    #[command(arg_required_else_help = true)]
+    Session {
+        #[command(subcommand)]
+        session: Session,
+    },
+    /// Look at the locks of a lock server
+    #[command(arg_required_else_help = true)]
+    Locks {
+        #[command(subcommand)]
+        locks: Locks,
+    },
+    /// Look at how a lock server gets on after a change of servers
+    #[command(arg_required_else_help = true)]
+    Grace {
+        #[command(subcommand)]
+        grace: Grace,
+    },
+    /// Watch a lock server: sessions, waiters, grants a second
+    #[command(arg_required_else_help = true)]
+    Top(TopArgs),
     /// Hold a cluster lock while a command runs
     Lock(Box<LockArgs>),
 }

@@ -1,4 +1,4 @@
-//! `tidelock`: measures and inspects what the crates below it make.
+//! `tidelock`: measures and inspects what the crates below it make, and runs lock servers.
 //!
 //! A subcommand is a module; [`args`] says what can be asked for, [`error`] how it can end. Nothing here knows how a
 //! cache or a device works: it calls them as any embedder would.
@@ -13,6 +13,7 @@ mod lock;
 mod locks_bench;
 mod quantity;
 mod scratch;
+mod server;
 mod server_args;
 mod signature;
 mod trace;
@@ -41,6 +42,11 @@ fn run(args: &Args) -> Result<ExitCode, CliError> {
         Command::Bench { bench: Bench::Locks(args) } => locks_bench::run(args),
         Command::Bench { bench: Bench::LocksWorker(args) } => locks_bench::run_worker(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Serve(args) => server::serve(args),
+        Command::Session { session } => server::session(session),
+        Command::Locks { locks } => server::locks(locks),
+        Command::Grace { grace } => server::grace(grace),
+        Command::Top(args) => server::top(args),
         Command::Lock(args) => lock::run(args),
     }
 }

@@ -22,6 +22,8 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "daemon")]
+pub mod admin;
+#[cfg(feature = "daemon")]
 mod daemon;
 mod grants;
 mod service;

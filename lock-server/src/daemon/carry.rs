@@ -63,12 +63,14 @@ impl Driver {
         let has_said = line.link.queued() > 0;
         let until = self.now + self.bounds.last_word;
         line.stage = Stage::Ending { until };
-        if has_said {
+        if has_said && self.endings.len() < self.bounds.last_words_max {
             self.endings.push_back((until, connection));
-            self.touch(slot);
-        } else {
-            self.lose(slot);
+            return self.touch(slot);
         }
+        if has_said {
+            self.write(slot);
+        }
+        self.lose(slot);
     }
 
     pub(super) fn ending_is_late(&mut self, connection: Connection) {

@@ -125,7 +125,12 @@ impl Driver {
     fn event(&mut self, event: &Event) {
         let Token(token) = event.token();
         match token.checked_sub(MAIL.0) {
-            None => self.doors[token].has_more = true,
+            // It may be closed: the server stops.
+            None => {
+                if let Some(door) = self.doors.get_mut(token) {
+                    door.has_more = true;
+                }
+            }
             Some(0) => self.read_letters(),
             Some(slot) => self.line_event(slot - 1, event),
         }

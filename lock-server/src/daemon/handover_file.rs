@@ -8,12 +8,13 @@
 //! Whether its table is the last leader's is the server's to judge
 //! ([`Server::taking_over`](crate::Server::taking_over)).
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use tidelock_format::{Cursor, block_checksum};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -105,7 +106,9 @@ pub(super) fn take(
     now: Duration,
     age_max: Duration,
 ) -> Result<Option<Handover>, HandoverFileError> {
-    let file = match File::open(path) {
+    // Whatever it is: opening it waits for nobody, and leads nowhere else.
+    let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits() as i32;
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),

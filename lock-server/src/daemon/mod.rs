@@ -55,6 +55,7 @@ use crate::{Server, StopReason};
 pub struct Daemon {
     handle: Handle,
     term: Term,
+    began: Duration,
     beginning: Beginning,
     /// Taken when it is waited for.
     thread: Option<JoinHandle<Stopped>>,
@@ -78,6 +79,11 @@ impl Daemon {
     /// How it began.
     pub fn beginning(&self) -> Beginning {
         self.beginning
+    }
+
+    /// When it began, on the clock of the machine's views.
+    pub fn began(&self) -> Duration {
+        self.began
     }
 
     /// What other threads reach it by.

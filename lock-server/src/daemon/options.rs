@@ -36,6 +36,8 @@ pub struct Bounds {
     pub accepts_per_turn: usize,
     /// How long a connection is kept for its other end to read why it ends.
     pub last_word: Duration,
+    /// Connections that are kept for that, at a time. The others end at once.
+    pub last_words_max: usize,
     /// How long the loop leaves a listener alone when there are no files or no memory for more connections.
     pub exhausted: Duration,
     /// How long stopping may take.
@@ -49,6 +51,7 @@ impl Bounds {
         outbox_bytes_max: 4 << 20,
         accepts_per_turn: 64,
         last_word: Duration::from_secs(1),
+        last_words_max: 1024,
         exhausted: Duration::from_millis(100),
         stopping: Duration::from_secs(10),
     };

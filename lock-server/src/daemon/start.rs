@@ -53,7 +53,7 @@ impl Daemon {
         options: DaemonOptions,
     ) -> Result<Self, StartError> {
         let DaemonOptions { server: config, bounds, handover } = options;
-        let term = leader.term();
+        let (term, began) = (leader.term(), clock::now());
         let (server, beginning) = begin(&leader, authority, config, handover.as_deref())?;
         let poll = Poll::new()?;
         let mailbox = Arc::new(Mailbox::new(poll.registry(), MAIL)?);
@@ -69,7 +69,7 @@ impl Daemon {
             end(ended, handover.as_deref())
         };
         let thread = thread::Builder::new().name("lock-server".into()).spawn(serve)?;
-        Ok(Self { handle: Handle { mailbox }, term, beginning, thread: Some(thread) })
+        Ok(Self { handle: Handle { mailbox }, term, began, beginning, thread: Some(thread) })
     }
 }
 

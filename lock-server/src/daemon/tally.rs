@@ -40,3 +40,41 @@ pub struct Tally {
     /// Turns of the loop.
     pub turns: u64,
 }
+
+impl Tally {
+    /// Each with its name.
+    pub fn named(&self) -> [(&'static str, u64); 14] {
+        let Self {
+            accepted,
+            accepts_exhausted,
+            accepts_failed,
+            handshakes_refused,
+            handshakes_late,
+            handshakes_failed,
+            strangers_gone,
+            strangers_mute,
+            strangers_slow,
+            frames_unsound,
+            frames_oversized,
+            outboxes_full,
+            reads,
+            turns,
+        } = *self;
+        [
+            ("accepted", accepted),
+            ("accepts_exhausted", accepts_exhausted),
+            ("accepts_failed", accepts_failed),
+            ("handshakes_refused", handshakes_refused),
+            ("handshakes_late", handshakes_late),
+            ("handshakes_failed", handshakes_failed),
+            ("strangers_gone", strangers_gone),
+            ("strangers_mute", strangers_mute),
+            ("strangers_slow", strangers_slow),
+            ("frames_unsound", frames_unsound),
+            ("frames_oversized", frames_oversized),
+            ("outboxes_full", outboxes_full),
+            ("reads", reads),
+            ("turns", turns),
+        ]
+    }
+}

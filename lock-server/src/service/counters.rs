@@ -50,6 +50,10 @@ pub struct Counters {
     pub messages_stale: u64,
     /// Messages to clients that were written for the first time.
     pub messages_told: u64,
+    /// Grants that clients were to be told of.
+    pub grants_told: u64,
+    /// Calls to come down that clients were to be told of.
+    pub revocations_told: u64,
     /// Frames that said how far messages are done, and nothing else.
     pub reports_told: u64,
     /// Locks that clients told of and do not have.
@@ -70,4 +74,80 @@ pub struct Counters {
     pub changes_repeated: u64,
     /// Sessions that were not opened because the record could not be written.
     pub records_refused: u64,
+}
+
+impl Counters {
+    /// Each with its name.
+    pub fn named(&self) -> [(&'static str, u64); 33] {
+        let Self {
+            connections_opened,
+            connections_cut,
+            frames_heard,
+            garbage,
+            writes,
+            sessions_opened,
+            sessions_resumed,
+            sessions_recovering,
+            sessions_recovered,
+            sessions_left,
+            sessions_superseded,
+            sessions_expelled,
+            offences,
+            greetings_expelled,
+            greetings_mismatched,
+            greetings_put_off,
+            greetings_left,
+            greetings_late,
+            messages_heard,
+            messages_repeated,
+            messages_stale,
+            messages_told,
+            grants_told,
+            revocations_told,
+            reports_told,
+            locks_lost,
+            strangers_refused,
+            strangers_silent,
+            sessions_refused,
+            waiting_refused,
+            changes_asked,
+            changes_repeated,
+            records_refused,
+        } = *self;
+        [
+            ("connections_opened", connections_opened),
+            ("connections_cut", connections_cut),
+            ("frames_heard", frames_heard),
+            ("garbage", garbage),
+            ("writes", writes),
+            ("sessions_opened", sessions_opened),
+            ("sessions_resumed", sessions_resumed),
+            ("sessions_recovering", sessions_recovering),
+            ("sessions_recovered", sessions_recovered),
+            ("sessions_left", sessions_left),
+            ("sessions_superseded", sessions_superseded),
+            ("sessions_expelled", sessions_expelled),
+            ("offences", offences),
+            ("greetings_expelled", greetings_expelled),
+            ("greetings_mismatched", greetings_mismatched),
+            ("greetings_put_off", greetings_put_off),
+            ("greetings_left", greetings_left),
+            ("greetings_late", greetings_late),
+            ("messages_heard", messages_heard),
+            ("messages_repeated", messages_repeated),
+            ("messages_stale", messages_stale),
+            ("messages_told", messages_told),
+            ("grants_told", grants_told),
+            ("revocations_told", revocations_told),
+            ("reports_told", reports_told),
+            ("locks_lost", locks_lost),
+            ("strangers_refused", strangers_refused),
+            ("strangers_silent", strangers_silent),
+            ("sessions_refused", sessions_refused),
+            ("waiting_refused", waiting_refused),
+            ("changes_asked", changes_asked),
+            ("changes_repeated", changes_repeated),
+            ("records_refused", records_refused),
+        ]
+    }
 }

@@ -47,6 +47,11 @@ impl Server {
         };
         // Y4.
         if is_meant && session.ending().is_none() {
+            match message {
+                ToClient::Granted(_) => self.counters.grants_told += 1,
+                ToClient::Revoke(_) => self.counters.revocations_told += 1,
+                _ => {}
+            }
             session.talk.tell(message);
             self.touch(seat);
         }

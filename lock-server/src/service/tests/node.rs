@@ -134,7 +134,7 @@ impl Node {
                 Effect::Deliver(delivery, content) => {
                     self.deliver(&content, now);
                     let mut more = Vec::new();
-                    self.session.handled(delivery, &mut more);
+                    self.session.handled(delivery, now, &mut more);
                     self.carry_out(more, now);
                 }
                 Effect::Stands(standing) => self.stands(standing, now),
