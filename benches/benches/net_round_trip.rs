@@ -1,7 +1,7 @@
 //! What does a round trip of a small message cost through two links, against bare writes and reads on the same kind of socket?
 //!
 //! Two threads play at ping-pong, in turns within one run: bare blocking calls; bare calls in event loops; links in event
-//! loops; and, as a client and a server are, a link with a bell against one in an event loop. Against the first, the ratio
+//! loops; as a client and a server are, a link with a bell against one in an event loop; links with bells. Against the first, the ratio
 //! has in it what waiting for events costs; against the second, only what links do.
 
 use std::io::{ErrorKind, Read, Write};
@@ -14,16 +14,20 @@ use std::time::{Duration, Instant};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use tidelock_benches::spread::{Spread, median};
-use tidelock_net::transport::{Address, ConnectOptions, Heard, Link, LinkError, ListenOptions, Listener};
+use tidelock_net::transport::{
+    Address, Bell, ConnectOptions, Heard, Link, LinkError, ListenOptions, Listener,
+};
 use tidelock_net::{FRAME_BYTES_MAX, Frame, Number};
 
 /// Bytes of a message about a lock, and what stands before them.
 const BYTES: usize = 128;
 
-const REPETITIONS: usize = 21;
-const ROUND_TRIPS: u32 = 4000;
+/// Many short turns: what else the machine does meets all alike.
+const REPETITIONS: usize = 81;
+const ROUND_TRIPS: u32 = 1000;
 
-const CONTENDERS: [&str; 4] = ["bare", "bare, events", "links, events", "links, bell and events"];
+const CONTENDERS: [&str; 5] =
+    ["bare", "bare, events", "links, events", "links, bell and events", "links, bells"];
 
 /// One end. Whoever waits for the end gets `false`.
 trait Player {
@@ -145,6 +149,10 @@ struct Belled {
 }
 
 impl Belled {
+    fn new(link: Link) -> Self {
+        Self { link, bell: Bell::new().expect("a file") }
+    }
+
     fn hear(&mut self) -> Result<bool, LinkError> {
         self.bell.wait(Some(&self.link), None)?;
         let heard = self.link.read()?;
@@ -202,21 +210,22 @@ fn time(player: &mut dyn Player, round_trips: u32) -> Duration {
     since.elapsed() / round_trips
 }
 
-fn unix() -> [Box<dyn Player>; 4] {
+fn unix() -> [Box<dyn Player>; 5] {
     let [bare, events] = [(); 2].map(|()| UnixStream::pair().expect("two sockets"));
     for socket in [&events.0, &events.1] {
         socket.set_nonblocking(true).expect("a socket");
     }
-    let [links, belled] = [(); 2].map(|()| Link::pair().expect("two sockets"));
+    let [links, belled, both] = [(); 3].map(|()| Link::pair().expect("two sockets"));
     [
         game(Bare(bare.0), Bare(bare.1)),
         game(BareEvents::new(events.0), BareEvents::new(events.1)),
         game(Linked::new(links.0), Linked::new(links.1)),
-        game(Belled { link: belled.0, bell: Bell::new().expect("a file") }, Linked::new(belled.1)),
+        game(Belled::new(belled.0), Linked::new(belled.1)),
+        game(Belled::new(both.0), Belled::new(both.1)),
     ]
 }
 
-fn tcp() -> [Box<dyn Player>; 4] {
+fn tcp() -> [Box<dyn Player>; 5] {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let [bare, events] = [(); 2].map(|()| {
         let one = TcpStream::connect(listener.local_addr().expect("a port")).expect("a connection");
@@ -229,12 +238,13 @@ fn tcp() -> [Box<dyn Player>; 4] {
     for socket in [&events.0, &events.1] {
         socket.set_nonblocking(true).expect("a socket");
     }
-    let [links, belled] = [(); 2].map(|()| tcp_links());
+    let [links, belled, both] = [(); 3].map(|()| tcp_links());
     [
         game(Bare(bare.0), Bare(bare.1)),
         game(BareEvents::new(events.0), BareEvents::new(events.1)),
         game(Linked::new(links.0), Linked::new(links.1)),
-        game(Belled { link: belled.0, bell: Bell::new().expect("a file") }, Linked::new(belled.1)),
+        game(Belled::new(belled.0), Linked::new(belled.1)),
+        game(Belled::new(both.0), Belled::new(both.1)),
     ]
 }
 
@@ -252,7 +262,7 @@ fn tcp_links() -> (Link, Link) {
     }
 }
 
-fn measure(name: &str, mut players: [Box<dyn Player>; 4], repetitions: usize, round_trips: u32) {
+fn measure(name: &str, mut players: [Box<dyn Player>; 5], repetitions: usize, round_trips: u32) {
     let mut turns = Vec::new();
     // The first turn warms everything up.
     for repetition in 0..=repetitions {
