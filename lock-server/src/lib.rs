@@ -1,8 +1,11 @@
 //! The server's side of Tidelock's locks, as state machines: no I/O, no clock, no thread. Whoever drives them brings messages
 //! and the time, and carries out what they answer.
 //!
-//! [`Grants`] decides who gets which lock and who has to make way. It is whole as it stands: a test drives it through every
-//! order of events up to a bound.
+//! [`Server`] is all of it: sessions, durable records, recovery after a crash, hand-over on a planned change. It says what is
+//! to be written, closed, and made durable, and when it wants to be woken; `docs/lock-server.md` tells what clients notice.
+//!
+//! [`Grants`] is what it decides by: who gets which lock, and who has to make way. It is whole as it stands: a test drives
+//! it through every order of events up to a bound.
 //!
 //! ```
 //! use std::time::Duration;

@@ -152,7 +152,8 @@ impl Server {
             Stage::Ending(ending) => match ending.step {
                 Step::Intent => self.ask_end(client, seat),
                 Step::Lease => self.wait_for_lease(seat),
-                // Y5: the fence covers the sessions before.
+                // Y5: the fence covers the sessions before. They were heard earlier, so their leases are over as well; should that
+                // ever not be so, it waits.
                 Step::Fence => self.is_eldest(client, seat) && self.ask_end(client, seat),
                 Step::Depart => false,
                 // Y1: the record stays as long as something of an older session does.

@@ -26,10 +26,7 @@ impl Server {
     fn session_said(&mut self, seat: Seat, connection: Connection, frame: Frame<'_>) {
         let now = self.now;
         let Some(session) = self.sessions.get_mut(seat) else { return };
-        // Y7.
-        if session.link != Some(connection) {
-            return;
-        }
+        debug_assert_eq!(session.link, Some(connection), "Y7: an earlier connection was not closed");
         session.heard = Some(now);
         session.is_confirmed = true;
         if session.stage == Stage::Doubted {

@@ -92,8 +92,8 @@ use self::seats::{Seat, Seats};
 use self::timers::{Timer, Timers};
 use crate::{Answer, Grants};
 
-/// A lock server.
-#[derive(Debug)]
+/// A lock server. A clone goes its own way: for tests that try more than one.
+#[derive(Clone, Debug)]
 pub struct Server {
     config: ServerConfig,
     term: Term,
@@ -131,7 +131,8 @@ pub struct Server {
 impl Server {
     /// A server that leads in `term`. Its first [`step`](Self::step) is due at once.
     ///
-    /// The records are as they are after the leader has begun the grace: [`Records::read`].
+    /// The records are as they are after the leader has begun the grace: [`Records::read`]. `now` is not before the campaign
+    /// was won: from then on nobody else renews a lease.
     ///
     /// # Panics
     /// R5: if it has not.

@@ -29,7 +29,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
         ],
     ),
     ("fuzz", &["sync", "format", "dev", "lock-proto", "net", "block-cache"]),
-    ("benches", &["sync", "format", "dev", "lock-proto", "net", "block-cache", "lock-server"]),
+    ("benches", &["sync", "format", "dev", "lock-proto", "net", "authority", "block-cache", "lock-server"]),
     ("xtask", &[]),
 ];
 

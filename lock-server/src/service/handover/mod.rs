@@ -125,7 +125,7 @@ impl Server {
     }
 
     /// A server that leads in `term`, goes on from `handover`, and grants at once. The records are as they are after the
-    /// campaign: no grace has been begun.
+    /// campaign, which is over by `now`: no grace has been begun.
     ///
     /// # Errors
     /// If this table is not what the records and the term ask for. Nothing was changed then.

@@ -2,7 +2,7 @@
 
 use tidelock_authority::{AuthorityError, Seat as _};
 use tidelock_format::{Incarnation, Term};
-use tidelock_lock_proto::{Mode, ToClient};
+use tidelock_lock_proto::{Mode, Snapshot, ToClient, ToServer};
 use tidelock_net::{Frame, Hello, Number, Verdict};
 
 use super::rig::{LEASE, PLAN, Puppet, Rig, SERVICE, Said, acquire, held, range};
@@ -129,10 +129,13 @@ fn a_late_copy_of_a_greeting_begins_no_recovery_anew() {
     let mut puppet = rig.come(1);
     let token = rig.grant(&mut puppet, 1, Mode::Write);
     let mut rig = rig.restart();
-    let mut late = puppet.clone();
+    let late = puppet.clone();
     assert!(matches!(rig.come_again(&mut puppet), Verdict::Recover { .. }));
-    rig.snapshot(&mut puppet, vec![held(1, Mode::Write, token)], vec![]);
-    assert_eq!(rig.come_again(&mut late), Verdict::Busy(PLAN.backoff));
+    let part = Snapshot { held: vec![held(1, Mode::Write, token)], ..Snapshot::default() };
+    rig.say(&mut puppet, ToServer::Snapshot(part));
+    assert_eq!(rig.come_again(&mut late.clone()), Verdict::Busy(PLAN.backoff), "in the middle of it");
+    rig.snapshot(&mut puppet, vec![], vec![]);
+    assert_eq!(rig.come_again(&mut late.clone()), Verdict::Busy(PLAN.backoff));
     assert_eq!(rig.holders(1), [(puppet.party(), Mode::Write)]);
     rig.grant(&mut puppet, 2, Mode::Write);
 }

@@ -13,10 +13,10 @@ use super::rig::{LEASE, Puppet, Rig, acquire, descent, held, seconds, wanted};
 use crate::{Phase, Standing};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Crash {
-    BeforeTheChange,
-    BeforeTheAnswer,
-    BeforeItIsHeard,
+enum Before {
+    TheChange,
+    TheAnswer,
+    ItIsHeard,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,9 +29,9 @@ enum Next {
     Successor,
 }
 
-const CRASHES: [Crash; 3] = [Crash::BeforeTheChange, Crash::BeforeTheAnswer, Crash::BeforeItIsHeard];
+const CRASHES: [Before; 3] = [Before::TheChange, Before::TheAnswer, Before::ItIsHeard];
 
-fn every(story: impl Fn(Crash, Next)) {
+fn every(story: impl Fn(Before, Next)) {
     for crash in CRASHES {
         for next in [Next::Same, Next::Another, Next::Successor] {
             story(crash, next);
@@ -40,14 +40,14 @@ fn every(story: impl Fn(Crash, Next)) {
 }
 
 /// Brings the change that was asked for as far as the crash lets it come, and then the crash.
-fn crash(mut rig: Rig, puppet: &Puppet, crash: Crash, next: Next) -> Rig {
+fn crash(mut rig: Rig, puppet: &Puppet, crash: Before, next: Next) -> Rig {
     rig.asked.retain(|(_, change)| !matches!(change, tidelock_authority::Change::SweepTombstones { .. }));
-    if crash == Crash::BeforeTheAnswer && next == Next::Another {
+    if crash == Before::TheAnswer && next == Next::Another {
         for (_, change) in std::mem::take(&mut rig.asked) {
             rig.authority.apply(rig.term, change).expect("it can be made");
         }
     }
-    if crash == Crash::BeforeItIsHeard {
+    if crash == Before::ItIsHeard {
         rig.is_prompt = true;
         rig.tick();
     }
@@ -97,7 +97,7 @@ fn a_want_is_granted_once() {
     every(|point, next| {
         let mut rig = Rig::new();
         let mut puppet = rig.come(1);
-        if point != Crash::BeforeTheChange {
+        if point != Before::TheChange {
             rig.say(&mut puppet, acquire(1, Mode::Null, Mode::Write));
         } else {
             puppet.sent += 1;
@@ -127,7 +127,7 @@ fn a_lock_that_was_ceded_goes_to_who_waits_for_it() {
         rig.say(&mut waiter, acquire(1, Mode::Null, Mode::Write));
         assert!(matches!(rig.told(&mut holder)[..], [ToClient::Revoke(_)]));
         let ceded = ToServer::Ceded(descent(1, token, Mode::Write, Mode::Null));
-        if point != Crash::BeforeTheChange {
+        if point != Before::TheChange {
             rig.say(&mut holder, ceded.clone());
         } else {
             holder.sent += 1;
@@ -154,7 +154,7 @@ fn a_lock_that_was_given_back_is_free() {
         let mut holder = rig.come(1);
         let token = rig.grant(&mut holder, 1, Mode::Write);
         let release = ToServer::Release(descent(1, token, Mode::Write, Mode::Null));
-        if point != Crash::BeforeTheChange {
+        if point != Before::TheChange {
             rig.say(&mut holder, release.clone());
         } else {
             holder.sent += 1;
@@ -182,8 +182,7 @@ fn a_snapshot_counts_once_and_comes_to_its_end() {
         rig.is_prompt = false;
         rig.snapshot(&mut holder, vec![held(1, Mode::Write, token)], vec![wanted(2, Mode::Null, Mode::Read)]);
         // A server in its recovery hands nothing over.
-        let next =
-            if next == Next::Successor && point != Crash::BeforeItIsHeard { Next::Another } else { next };
+        let next = if next == Next::Successor && point != Before::ItIsHeard { Next::Another } else { next };
         let mut rig = crash(rig, &holder, point, next);
         again(&mut rig, &mut holder, &[(1, Mode::Write, token)], &[(2, Mode::Read)]);
         assert_eq!(rig.server.phase(), Phase::Serving, "{point:?}, {next:?}");

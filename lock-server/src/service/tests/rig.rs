@@ -362,9 +362,12 @@ impl Rig {
         granted.token
     }
 
+    /// The last grant among what the client was told.
     pub(super) fn granted(&mut self, puppet: &mut Puppet) -> Option<Granted> {
-        let told = self.told(puppet).into_iter();
-        told.filter_map(|it| if let ToClient::Granted(granted) = it { Some(granted) } else { None }).last()
+        self.told(puppet).into_iter().rev().find_map(|message| match message {
+            ToClient::Granted(granted) => Some(granted),
+            _ => None,
+        })
     }
 
     pub(super) fn counters(&self) -> &Counters {
