@@ -26,7 +26,7 @@ mod service;
 
 pub use grants::{Answer, Grants, Holder, Limits, LockView, RestoreError, Violation, Waiter};
 pub use service::{
-    Connection, Counters, Effect, Expulsion, GraceView, Identity, Input, LockEntry, LockHolder, LockWaiter,
-    Missing, Notice, Offence, Party, Phase, Quotas, Records, Server, ServerConfig, SessionView, Standing,
-    StopReason, Ticket,
+    Connection, Counters, Effect, Expulsion, GraceView, Input, LockEntry, LockHolder, LockWaiter, Missing,
+    Notice, Offence, Party, Phase, Quotas, Records, Server, ServerConfig, SessionView, Standing, StopReason,
+    Ticket,
 };

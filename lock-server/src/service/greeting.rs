@@ -14,15 +14,15 @@ use std::time::Duration;
 use tidelock_authority::{AuthorityError, Change, OpenSession, OperationId, Outcome};
 use tidelock_format::{ClientId, Incarnation};
 use tidelock_net::{
-    Frame, Hello, Known, Mismatch, Number, Outcome as Greeted, Service, StreamViolation, Verdict, Welcome,
-    greet,
+    Frame, Hello, Known, Mismatch, Number, Outcome as Greeted, Principal, Service, StreamViolation, Verdict,
+    Welcome, greet,
 };
 
 use super::changes::{Purpose, is_passing};
 use super::lives::Opening;
 use super::session::{Cause, Session, Stage, Talk};
 use super::timers::Timer;
-use super::{Connection, Effect, Identity, Notice, Phase, Seat, Server};
+use super::{Connection, Effect, Notice, Seat, Server};
 
 /// Every connection there is.
 #[derive(Clone, Debug, Default)]
@@ -35,11 +35,18 @@ pub(super) struct Links {
 #[derive(Clone, Debug)]
 pub(super) enum Link {
     /// It has not greeted.
-    Stranger(Identity),
+    Stranger(Stranger),
     /// It has, and the client's record is on its way.
     Opening(ClientId),
     /// It carries a session, or has carried one.
     Session(Seat),
+}
+
+/// Who has not greeted.
+#[derive(Clone, Debug)]
+pub(super) struct Stranger {
+    pub(super) principal: Principal,
+    pub(super) label: String,
 }
 
 impl Links {
@@ -47,9 +54,9 @@ impl Links {
         self.links.get(&connection)
     }
 
-    fn add(&mut self, connection: Connection, identity: Identity) {
+    fn add(&mut self, connection: Connection, stranger: Stranger) {
         self.strangers += 1;
-        self.links.insert(connection, Link::Stranger(identity));
+        self.links.insert(connection, Link::Stranger(stranger));
     }
 
     fn greeted(&mut self, connection: Connection, link: Link) {
@@ -81,13 +88,13 @@ const LABEL_BYTES_MAX: usize = 1024;
 impl Server {
     // --- connections -------------------------------------------------------------------------------------------------
 
-    pub(super) fn opened(&mut self, connection: Connection, identity: Identity) {
+    pub(super) fn opened(&mut self, connection: Connection, stranger: Stranger) {
         self.counters.connections_opened += 1;
         if self.links.strangers() >= self.config.quotas.strangers_max {
             self.counters.strangers_refused += 1;
             return self.put_off(connection);
         }
-        self.links.add(connection, identity);
+        self.links.add(connection, stranger);
         self.timers.set(self.now + self.config.plan.greeting, Timer::Stranger(connection));
     }
 
@@ -152,12 +159,12 @@ impl Server {
     // --- greetings ---------------------------------------------------------------------------------------------------
 
     /// The first frame of a connection.
-    pub(super) fn stranger_said(&mut self, connection: Connection, identity: Identity, frame: Frame<'_>) {
+    pub(super) fn stranger_said(&mut self, connection: Connection, stranger: Stranger, frame: Frame<'_>) {
         let Frame::Hello { hello, done, attempt } = frame else {
             self.counters.garbage += 1;
             return self.cut(connection);
         };
-        let client = identity.client_id();
+        let client = stranger.principal.client_id(hello.instance);
         let service = Service {
             versions: self.config.versions,
             service: self.config.service,
@@ -165,7 +172,7 @@ impl Server {
             busy_for: None,
         };
         match greet(&service, &hello, self.known(client)) {
-            Greeted::New { .. } => self.greet_new(connection, client, attempt, identity.to_string()),
+            Greeted::New { .. } => self.greet_new(connection, client, attempt, stranger.label),
             Greeted::Resumed => self.greet_resumed(connection, client, &hello, done),
             Greeted::Recover => self.greet_recovering(connection, client),
             Greeted::Expelled { upto } => self.tell_expelled(connection, upto),
@@ -237,9 +244,6 @@ impl Server {
                 _ if is_sent_again => return self.welcome_new(seat, connection),
                 _ => {}
             }
-        }
-        if self.phase == Phase::Stopping {
-            return self.put_off(connection);
         }
         self.open(connection, client, attempt, label);
     }
@@ -430,8 +434,8 @@ impl Server {
         session.heard = Some(now);
         session.talk.answer(&welcome);
         let before = session.link.replace(connection).filter(|before| *before != connection);
-        if let Some(Link::Stranger(identity)) = self.links.get(connection) {
-            session.label = cleaned(identity.to_string());
+        if let Some(Link::Stranger(stranger)) = self.links.get(connection) {
+            session.label = cleaned(stranger.label.clone());
         }
         self.links.greeted(connection, Link::Session(seat));
         before.into_iter().for_each(|before| self.cut(before));

@@ -16,7 +16,7 @@ impl Server {
         }
         match self.links.get(connection) {
             None => {}
-            Some(Link::Stranger(identity)) => self.stranger_said(connection, *identity, frame),
+            Some(Link::Stranger(stranger)) => self.stranger_said(connection, stranger.clone(), frame),
             // A client that has not been answered says nothing.
             Some(Link::Opening(_)) => self.cut(connection),
             Some(Link::Session(seat)) => self.session_said(*seat, connection, frame),

@@ -5,9 +5,8 @@ use std::fmt;
 use tidelock_authority::{AuthorityError, Change, Outcome};
 use tidelock_format::{ClientId, Incarnation};
 use tidelock_lock_proto::Malformed;
-use tidelock_net::{Frame, Mismatch, StreamViolation};
+use tidelock_net::{Frame, Mismatch, Principal, StreamViolation};
 
-use super::Identity;
 use crate::{RestoreError, Violation};
 
 /// One connection to the server: numbered by whoever drives it, and never twice the same.
@@ -22,12 +21,14 @@ pub struct Ticket(pub(super) u64);
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Input<'a> {
-    /// A connection was made, and has proved who it is.
+    /// A connection was made, and its handshake is over.
     Opened {
         /// Its number.
         connection: Connection,
-        /// Who it is.
-        identity: Identity,
+        /// What it proved about who is at its other end.
+        principal: Principal,
+        /// Where it comes from, for people. The record keeps it.
+        label: String,
     },
     /// A frame came in.
     Heard {

@@ -56,7 +56,6 @@ mod counters;
 mod ending;
 mod greeting;
 mod hearing;
-mod identity;
 mod input;
 mod lives;
 mod messages;
@@ -77,7 +76,6 @@ use tidelock_format::{ClientId, FenceEpoch, Term};
 
 pub use config::{Quotas, ServerConfig};
 pub use counters::Counters;
-pub use identity::Identity;
 pub use input::{Connection, Effect, Expulsion, Input, Notice, Offence, StopReason, Ticket};
 pub use records::Records;
 pub use view::{GraceView, LockEntry, LockHolder, LockWaiter, Missing, Party, Phase, SessionView, Standing};
@@ -86,7 +84,7 @@ pub use view::{GraceView, LockEntry, LockHolder, LockWaiter, Missing, Party, Pha
 use tidelock_net::TimeoutPlan;
 
 use self::changes::Changes;
-use self::greeting::Links;
+use self::greeting::{Links, Stranger};
 use self::lives::{Lives, Tombs};
 use self::seats::{Seat, Seats};
 use self::timers::{Timer, Timers};
@@ -181,7 +179,9 @@ impl Server {
         }
         self.look_at_the_clock(now, wall_ms);
         match input {
-            Input::Opened { connection, identity } => self.opened(connection, identity),
+            Input::Opened { connection, principal, label } => {
+                self.opened(connection, Stranger { principal, label })
+            }
             Input::Heard { connection, frame } => self.heard(connection, frame),
             Input::Garbage { connection } => self.garbage(connection),
             Input::Closed { connection } => self.closed(connection),
