@@ -51,6 +51,11 @@ impl Client {
         self.0.look(|desk| desk.next_tick())
     }
 
+    /// Until when what is held may be used, by the client's clock; `None` if it may not be used at all.
+    pub fn lease_ends(&self) -> Option<Duration> {
+        self.0.look(|desk| desk.session.lease().ends())
+    }
+
     /// No lock is taken any more. What is held comes down when others want it, without an invalidation.
     pub fn close(&self) {
         self.0.at_desk(|desk, _| desk.close());
