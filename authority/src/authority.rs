@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tidelock_format::ClientId;
+use tidelock_format::{ClientId, Fsid};
 
 use crate::{AuthorityError, ClientRecord, Leader, Leadership, Meta, Tombstone};
 
@@ -13,6 +13,9 @@ pub trait Authority: Send + Sync + fmt::Debug {
     /// Try to lead, in a new term that deposes whoever led before. Only a leader whose process is provably alive is left in
     /// its place. A leader got from this very authority is deposed in any case: it is the caller's own.
     fn campaign(&self, candidate: &Candidate) -> Result<Campaign, AuthorityError>;
+
+    /// What the service is called whose records these are: drawn once, at random, when they were made.
+    fn service(&self) -> Result<Fsid, AuthorityError>;
 
     /// Term, leader and epochs, as of one moment.
     fn meta(&self) -> Result<Meta, AuthorityError>;

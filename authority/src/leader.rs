@@ -15,6 +15,11 @@ pub trait Seat: Send + Sync + fmt::Debug {
     /// Make one change, all of it or nothing, durable before this returns, if `term` is the newest and its leader has not
     /// resigned. Each change has an [`Outcome`] of its own.
     fn apply(&self, term: Term, change: Change) -> Result<Outcome, AuthorityError>;
+
+    /// Make each of these changes, as if all were applied at a time by as many threads.
+    fn apply_all(&self, term: Term, changes: Vec<Change>) -> Vec<Result<Outcome, AuthorityError>> {
+        changes.into_iter().map(|change| self.apply(term, change)).collect()
+    }
 }
 
 /// Leads, until somebody else campaigns. Many threads may share it; what they change at the same time becomes durable
@@ -135,6 +140,12 @@ impl Leader {
             Outcome::Fenced(epoch) => Ok(epoch),
             other => unexpected(&other),
         }
+    }
+
+    /// Make each of these changes, and say what each came to. They stand for themselves, and become durable together: that
+    /// costs no more than one of them.
+    pub fn apply_all(&self, changes: Vec<Change>) -> Vec<Result<Outcome, AuthorityError>> {
+        self.seat.apply_all(self.term, changes)
     }
 
     fn apply(&self, change: Change) -> Result<Outcome, AuthorityError> {

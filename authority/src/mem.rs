@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use tidelock_format::{ClientId, GraceEpoch, Incarnation, Term};
+use tidelock_format::{ClientId, Fsid, GraceEpoch, Incarnation, Term};
 
 use crate::record::{ClientRecord, Meta, Tombstone};
 use crate::rows::{Marks, Result, Rows, Session};
@@ -112,6 +112,11 @@ impl Authority for MemAuthority {
         }
         let term = store.write(|rows| rules::campaign(rows, candidate))?;
         Ok(Campaign::Won(Leader::new(term, Arc::new(self.clone()))))
+    }
+
+    /// The same for all: there is no randomness here.
+    fn service(&self) -> Result<Fsid> {
+        Ok(Fsid(1))
     }
 
     fn meta(&self) -> Result<Meta> {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidelock_net::{Connection, Frame};
+use tidelock_net::{Connection, Frame, FrameError};
 
 use crate::shared::Shared;
 use crate::{Carrier, Clock, Config, Counters, Locks};
@@ -39,6 +39,22 @@ impl Client {
     /// A frame came in.
     pub fn heard(&self, connection: Connection, frame: &Frame<'_>) {
         self.0.at_desk(|desk, now| desk.heard(connection, frame, now));
+    }
+
+    /// Several frames came in, one after the other. From one on that is none the connection is good for nothing.
+    pub fn heard_all<'a>(
+        &self,
+        connection: Connection,
+        frames: impl IntoIterator<Item = Result<Frame<'a>, FrameError>>,
+    ) {
+        self.0.at_desk(|desk, now| {
+            for frame in frames {
+                match frame {
+                    Ok(frame) => desk.heard(connection, &frame, now),
+                    Err(_) => return desk.disconnected(connection, now),
+                }
+            }
+        });
     }
 
     /// Time has passed.

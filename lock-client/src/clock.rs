@@ -7,6 +7,12 @@ use std::time::Duration;
 pub trait Clock: Send + Sync + 'static {
     /// The time.
     fn now(&self) -> Duration;
+
+    /// How much time has passed since some moment or other, as nanoseconds: by a clock that is cheap to read, may be behind
+    /// by some milliseconds, and need not count suspension. It is looked at whenever a lock is taken that is held already.
+    fn coarse(&self) -> u64 {
+        nanos(self.now())
+    }
 }
 
 /// The machine's clock: Linux's `CLOCK_BOOTTIME`, which counts suspension (a lease that was slept through is over).
@@ -18,6 +24,12 @@ impl Clock for BootClock {
     fn now(&self) -> Duration {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
         Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+    }
+
+    #[inline]
+    fn coarse(&self) -> u64 {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+        time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
     }
 }
 

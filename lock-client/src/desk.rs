@@ -36,7 +36,7 @@ pub(crate) enum Life {
     /// The session is over for good.
     Over,
     /// The server is not ours to talk to.
-    Mismatched(String),
+    Mismatched(Box<str>),
 }
 
 /// An invalidation that the embedder has been told of.
@@ -117,6 +117,7 @@ impl Desk {
     ) -> Result<Ticket, LockError> {
         match &self.life {
             Life::Open | Life::Losing => {}
+            Life::Closed if cfg!(tidelock_weaken = "closed_unnoticed") => {}
             Life::Closed | Life::Over => return Err(LockError::Closed),
             Life::Mismatched(why) => return Err(LockError::Mismatch(why.clone())),
         }
@@ -231,6 +232,15 @@ impl Desk {
     pub(crate) fn look_at_lease(&mut self, now: Duration) {
         let is_valid = self.session.lease().is_valid(now);
         self.hold(|holdings, effects| holdings.suspend(!is_valid, effects));
+    }
+
+    /// Guards that there are.
+    pub(crate) fn guards(&self) -> u64 {
+        let users = |id| {
+            let (readers, writers) = self.front.users_of(id);
+            readers + writers
+        };
+        (0..=self.last_place).map(|place| users(LockId(place))).sum()
     }
 
     /// Who is to be told of what, when the mutex is free.
@@ -358,7 +368,7 @@ impl Desk {
             Standing::Resumed => self.counters.resumptions += 1,
             Standing::Cut => self.counters.cuts += 1,
             Standing::Expelled => self.lose(Cause::Expelled),
-            Standing::Mismatch(welcome) => self.mismatch(format!("{welcome:?}")),
+            Standing::Mismatch(welcome) => self.mismatch(format!("{welcome:?}").into()),
             Standing::Left => self.left(),
             _ => unreachable!("every standing of a session is known here"),
         }
@@ -381,8 +391,8 @@ impl Desk {
     }
 
     /// There will be no session with this server.
-    fn mismatch(&mut self, why: String) {
-        tracing::error!(why, "the lock server cannot be talked to");
+    fn mismatch(&mut self, why: Box<str>) {
+        tracing::error!(%why, "the lock server cannot be talked to");
         self.life = Life::Mismatched(why);
         self.drop_everything();
         self.close();
@@ -450,7 +460,7 @@ impl Desk {
 
     fn refuse(&mut self, ticket: Ticket, refusal: Refusal) {
         let error = match refusal {
-            Refusal::Overlaps(range) => LockError::Overlaps { range },
+            Refusal::Overlaps(range) => LockError::Overlaps { range: range.into() },
             Refusal::TooMany => LockError::TooMany,
             Refusal::Closed => match &self.life {
                 Life::Mismatched(why) => LockError::Mismatch(why.clone()),

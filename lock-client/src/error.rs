@@ -15,7 +15,7 @@ pub enum LockError {
     )]
     Overlaps {
         /// The range.
-        range: KeyRange,
+        range: Box<KeyRange>,
     },
     /// The server gives this client no more locks.
     #[error(
@@ -29,7 +29,7 @@ pub enum LockError {
     InsideInvalidation,
     /// The server and this client cannot talk.
     #[error("the server at this address is not ours to talk to: {0}")]
-    Mismatch(String),
+    Mismatch(Box<str>),
 }
 
 /// A guard is good for nothing any more.

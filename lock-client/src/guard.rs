@@ -10,6 +10,7 @@ use tidelock_format::{KeyRange, Token};
 use tidelock_lock_proto::Mode;
 use tidelock_sync::{Listener, Pending};
 
+use crate::front::Use;
 use crate::seat::{Answer, Seat};
 use crate::shared::Shared;
 use crate::{Coverage, GuardError, LockError, LockId, Ticket};
@@ -22,30 +23,29 @@ use crate::{Coverage, GuardError, LockError, LockId, Ticket};
 #[must_use = "the lock is given up when the guard is dropped"]
 pub struct Guard<'a> {
     shared: &'a Shared,
-    id: LockId,
-    mode: Mode,
+    usage: Use<'a>,
 }
 
 impl<'a> Guard<'a> {
     /// Of a use that was counted already.
     #[inline]
-    pub(crate) fn new(shared: &'a Shared, id: LockId, mode: Mode) -> Self {
-        Self { shared, id, mode }
+    pub(crate) fn new(shared: &'a Shared, usage: Use<'a>) -> Self {
+        Self { shared, usage }
     }
 
     /// The keys that the lock covers.
     pub fn range(&self) -> KeyRange {
-        self.shared.front.range(self.id)
+        self.usage.range()
     }
 
     /// As what it is held. The client may hold the lock as more.
     pub fn mode(&self) -> Mode {
-        self.mode
+        self.usage.mode()
     }
 
     /// The newest grant of the lock: what a store that remembers the greatest token can tell late writers by.
     pub fn token(&self) -> Token {
-        self.shared.front.token(self.id)
+        self.usage.token()
     }
 
     /// Whether the lock is still this client's, and how not.
@@ -54,7 +54,7 @@ impl<'a> Guard<'a> {
     /// If the lease is over or the lock is lost. From then on nothing may be read or written on the strength of this guard.
     #[inline]
     pub fn check(&self) -> Result<(), GuardError> {
-        self.shared.check(self.id)
+        self.shared.check(&self.usage)
     }
 
     /// Whether the lock is still this client's: [`check`](Self::check) without the reason.
@@ -66,28 +66,25 @@ impl<'a> Guard<'a> {
     /// Changes whenever the client begins to read under this lock anew, and is never the same for two locks: what was
     /// cached under an older generation has to be read again. Zero if the lock does not allow reading.
     pub fn refresh_gen(&self) -> u64 {
-        self.shared.front.refresh(self.id)
+        self.usage.refresh()
     }
 
     /// What tells later, without taking the lock, whether what is read now may still be relied on.
     pub fn coverage(&self) -> Coverage {
-        Coverage::new(self.id, self.refresh_gen())
+        Coverage::new(self.usage.lock(), self.refresh_gen())
     }
 
     /// Leaves a number for the next [invalidation](crate::Invalidation::stamp) of this lock. The greatest stays. (That of the
     /// transaction in which something was changed, say: so only that has to be written back.)
     pub fn stamp(&self, stamp: u64) {
-        self.shared.front.stamp(self.id, stamp);
+        self.usage.stamp(stamp);
     }
 
     /// Takes the same lock once more, as `mode`: at once, even if the lock has been called back meanwhile, since whoever waits
     /// for it waits for this guard anyway. `None` if this guard's mode does not include it.
     pub fn again(&self, mode: Mode) -> Option<Guard<'a>> {
-        if !self.mode.satisfies(mode) || mode == Mode::Null {
-            return None;
-        }
-        self.shared.front.enter_again(self.id, mode);
-        Some(Guard::new(self.shared, self.id, mode))
+        let is_included = self.mode().satisfies(mode) && mode != Mode::Null;
+        is_included.then(|| Guard::new(self.shared, self.usage.again(mode)))
     }
 
     /// Holds the lock for reading only from now on. A guard that reads already stays as it is.
@@ -95,25 +92,22 @@ impl<'a> Guard<'a> {
     /// # Panics
     /// J2, of a guard that writes without reading: there is nothing to go down to. A broken caller.
     pub fn downgrade(&mut self) {
-        assert!(self.mode != Mode::WriteOnly, "J2: who writes without reading has read nothing");
-        if self.mode == Mode::Write {
-            self.mode = Mode::Read;
-            if self.shared.front.downgrade(self.id) {
-                self.shared.report_drained(self.id);
-            }
+        assert!(self.mode() != Mode::WriteOnly, "J2: who writes without reading has read nothing");
+        if self.mode() == Mode::Write && self.usage.downgrade() {
+            self.shared.report_drained(self.usage.lock());
         }
     }
 
     /// Whether this and another guard are of the same lock.
     pub fn is_same_lock(&self, other: &Guard<'_>) -> bool {
-        self.id == other.id && std::ptr::eq(self.shared, other.shared)
+        self.usage.lock() == other.usage.lock() && std::ptr::eq(self.shared, other.shared)
     }
 }
 
 impl Drop for Guard<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.shared.give_up(self.id, self.mode);
+        self.shared.give_up(self.usage);
     }
 }
 
@@ -121,7 +115,7 @@ impl fmt::Debug for Guard<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guard")
             .field("range", &self.range())
-            .field("mode", &self.mode)
+            .field("mode", &self.mode())
             .finish_non_exhaustive()
     }
 }
@@ -138,15 +132,24 @@ pub struct OwnedGuard {
 impl OwnedGuard {
     pub(crate) fn new(guard: Guard<'_>, shared: Arc<Shared>) -> Self {
         let guard = ManuallyDrop::new(guard);
-        Self { shared, id: guard.id, mode: guard.mode }
+        Self { shared, id: guard.usage.lock(), mode: guard.mode() }
     }
 
     /// The same use of the lock as a plain guard, for as long as this is borrowed.
-    pub fn with<R>(&mut self, use_it: impl FnOnce(&mut Guard<'_>) -> R) -> R {
-        let mut guard = ManuallyDrop::new(Guard::new(&self.shared, self.id, self.mode));
-        let result = use_it(&mut guard);
-        self.mode = guard.mode;
-        result
+    pub fn with<R>(&self, use_it: impl FnOnce(&Guard<'_>) -> R) -> R {
+        let usage = self.shared.front.use_of(self.id, self.mode);
+        use_it(&ManuallyDrop::new(Guard::new(&self.shared, usage)))
+    }
+
+    /// As [`Guard::downgrade`].
+    ///
+    /// # Panics
+    /// As [`Guard::downgrade`].
+    pub fn downgrade(&mut self) {
+        let usage = self.shared.front.use_of(self.id, self.mode);
+        let mut guard = ManuallyDrop::new(Guard::new(&self.shared, usage));
+        self.mode = if self.mode == Mode::Write { Mode::Read } else { self.mode };
+        guard.downgrade();
     }
 
     /// As [`Guard::check`].
@@ -154,13 +157,13 @@ impl OwnedGuard {
     /// # Errors
     /// As [`Guard::check`].
     pub fn check(&self) -> Result<(), GuardError> {
-        self.shared.check(self.id)
+        self.shared.check(&self.shared.front.use_of(self.id, self.mode))
     }
 }
 
 impl Drop for OwnedGuard {
     fn drop(&mut self) {
-        self.shared.give_up(self.id, self.mode);
+        self.shared.give_up(self.shared.front.use_of(self.id, self.mode));
     }
 }
 
@@ -194,7 +197,7 @@ impl<'a> Waiting<'a> {
 
     fn finish(&mut self, answer: Answer) -> Result<Guard<'a>, LockError> {
         self.is_over = true;
-        answer.map(|id| Guard::new(self.shared, id, self.mode))
+        answer.map(|id| Guard::new(self.shared, self.shared.front.use_of(id, self.mode)))
     }
 }
 
@@ -221,7 +224,7 @@ impl Drop for Waiting<'_> {
             return;
         }
         match self.seat.abandon() {
-            Some(Ok(id)) => self.shared.give_up(id, self.mode),
+            Some(Ok(id)) => self.shared.give_up(self.shared.front.use_of(id, self.mode)),
             Some(Err(_)) => {}
             // Not told yet: whoever tells finds the seat abandoned, or the desk takes the ticket back.
             None => self.shared.at_desk(|desk, _| desk.cancel(self.range, self.ticket)),

@@ -56,8 +56,8 @@ impl Locks {
     #[inline]
     pub fn try_lock(&self, range: &KeyRange, mode: Mode) -> Option<Guard<'_>> {
         assert!(mode != Mode::Null, "H5: nobody waits for nothing");
-        let id = self.0.take_cached(range, mode)?;
-        Some(Guard::new(&self.0, id, mode))
+        let usage = self.0.take_cached(range, mode)?;
+        Some(Guard::new(&self.0, usage))
     }
 
     /// Takes several locks, in the order of their keys, so that two callers who want the same never wait for each other.

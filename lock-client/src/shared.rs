@@ -11,17 +11,20 @@ use tidelock_sync::{Event, Mutex};
 use crate::carrier::Carrier;
 use crate::clock::{Clock, nanos};
 use crate::desk::{Desk, Life};
-use crate::front::{Entered, Front};
+use crate::front::{Entered, Front, Use};
 use crate::guard::Waiting;
 use crate::seat::Seat;
 use crate::{Config, GuardError, LockError, LockId, invalidate};
+
+/// How much the coarse clock may be behind, as nanoseconds, and more.
+const COARSE_ERROR: u64 = 20_000_000;
 
 pub(crate) struct Shared {
     pub(crate) front: Arc<Front>,
     clock: Box<dyn Clock>,
     /// Until when what is held may be used, as nanoseconds of the clock. Zero without a session.
     valid_until: AtomicU64,
-    /// Until when locks may be taken on the fast path: the same, and zero once the client is closed.
+    /// Until when locks may be taken on the fast path: the same by the coarse clock, and zero once the client is closed.
     admits_until: AtomicU64,
     desk: Mutex<Desk>,
     /// Something has changed that somebody may wait for: a loss, or the end.
@@ -52,25 +55,20 @@ impl Shared {
 
     /// Takes a lock that is held already; `None` if that is not so, or nobody knows whether it is.
     #[inline]
-    pub(crate) fn take_cached(&self, range: &KeyRange, mode: Mode) -> Option<LockId> {
+    pub(crate) fn take_cached(&self, range: &KeyRange, mode: Mode) -> Option<Use<'_>> {
         match self.front.enter(range, mode) {
-            Entered::In(id) if self.is_admitting() => Some(id),
-            Entered::In(id) => {
-                self.give_up(id, mode);
-                None
-            }
-            Entered::Drained(id) => {
-                self.report_drained(id);
-                None
-            }
-            Entered::Not => None,
+            Entered::In(usage) if self.is_admitting() => return Some(usage),
+            Entered::In(usage) => self.give_up(usage),
+            Entered::Drained(id) => self.report_drained(id),
+            Entered::Not => {}
         }
+        None
     }
 
     #[inline]
     fn is_admitting(&self) -> bool {
         // Relaxed: a new end of the lease counts when it is seen; an old one is earlier.
-        nanos(self.now()) < self.admits_until.load(Ordering::Relaxed)
+        self.clock.coarse() < self.admits_until.load(Ordering::Relaxed)
     }
 
     /// Takes a lock, or begins to wait for it.
@@ -85,9 +83,9 @@ impl Shared {
 
     /// Ends one use.
     #[inline]
-    pub(crate) fn give_up(&self, id: LockId, mode: Mode) {
-        if self.front.leave(id, mode) {
-            self.report_drained(id);
+    pub(crate) fn give_up(&self, usage: Use<'_>) {
+        if usage.leave() {
+            self.report_drained(usage.lock());
         }
     }
 
@@ -98,11 +96,11 @@ impl Shared {
 
     /// Whether what is held as this lock, by the caller, may be used.
     #[inline]
-    pub(crate) fn check(&self, id: LockId) -> Result<(), GuardError> {
+    pub(crate) fn check(&self, usage: &Use<'_>) -> Result<(), GuardError> {
         // Acquire: pairs with the Release in `publish_lease`. Whoever sees the lease of a later session sees that the locks
         // of this one are void.
         let until = self.valid_until.load(Ordering::Acquire);
-        if self.front.is_void(id) {
+        if usage.is_void() {
             return Err(GuardError::Lost);
         }
         if nanos(self.now()) < until { Ok(()) } else { Err(GuardError::LeaseOver) }
@@ -130,7 +128,7 @@ impl Shared {
         drop(desk);
         for (seat, mode, answer) in told {
             if let Some(Ok(id)) = seat.tell(answer) {
-                self.give_up(id, mode);
+                self.give_up(self.front.use_of(id, mode));
             }
         }
         if before != after {
@@ -165,11 +163,13 @@ impl Shared {
 
     fn publish_lease(&self, desk: &Desk) {
         let until = desk.session.lease().ends().map_or(0, nanos);
-        let is_open = desk.life == Life::Open;
+        let left = until.saturating_sub(nanos(self.now())).saturating_sub(COARSE_ERROR);
+        let is_open = desk.life == Life::Open && left > 0;
+        let admits_until = if is_open { self.clock.coarse() + left } else { 0 };
         // Release: pairs with the Acquire in `check`.
         self.valid_until.store(until, Ordering::Release);
         // Relaxed: see where it is read.
-        self.admits_until.store(if is_open { until } else { 0 }, Ordering::Relaxed);
+        self.admits_until.store(admits_until, Ordering::Relaxed);
     }
 
     pub(crate) fn invalidated(&self, id: LockId) {

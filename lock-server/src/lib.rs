@@ -21,12 +21,19 @@
 //! ```
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "daemon")]
+mod daemon;
 mod grants;
 mod service;
 
+#[cfg(feature = "daemon")]
+pub use daemon::{
+    Beginning, Bounds, Daemon, DaemonOptions, HandoverFileError, Handle, HasStopped, Look, StartError, Stopped, Tally,
+    wait_to_lead,
+};
 pub use grants::{Answer, Grants, Holder, Limits, LockView, RestoreError, Violation, Waiter};
 pub use service::{
-    Connection, Counters, Effect, Expulsion, GraceView, Input, LockEntry, LockHolder, LockWaiter, Missing,
-    Notice, Offence, Party, Phase, Quotas, Records, Server, ServerConfig, SessionView, Standing, StopReason,
-    Ticket,
+    Connection, Counters, Effect, Expulsion, GraceView, Handover, HandoverError, Input, LockEntry,
+    LockHolder, LockWaiter, Missing, Notice, Offence, Party, Phase, Quotas, Records, Server, ServerConfig,
+    SessionView, Standing, StopReason, TakeOverError, Ticket,
 };

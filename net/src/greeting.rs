@@ -8,12 +8,16 @@ use std::time::Duration;
 
 use tidelock_format::{Fsid, Incarnation, Term};
 
+/// What a client says that was told where a service is and not what it is called. It learns the name from the welcome, and
+/// means that one from then on.
+pub const ANY_SERVICE: Fsid = Fsid(0);
+
 /// What a client says first on a connection. On whose behalf it comes was proved by the connection itself, before this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Hello {
     /// The oldest and the newest version that it speaks.
     pub versions: (u8, u8),
-    /// The service that it means to talk to.
+    /// The service that it means to talk to, or [`ANY_SERVICE`].
     pub service: Fsid,
     /// Which of its principal's clients it is: it can only name clients of the [`Principal`](crate::Principal) that the
     /// connection proved.
@@ -182,7 +186,7 @@ fn agree(service: &Service, hello: &Hello) -> Result<(), Mismatch> {
     if theirs.1 < ours.0 || ours.1 < theirs.0 || theirs.0 > theirs.1 {
         return Err(Mismatch::Version { theirs, ours });
     }
-    if hello.service != service.service {
+    if hello.service != service.service && hello.service != ANY_SERVICE {
         return Err(Mismatch::Service { theirs: hello.service, ours: service.service });
     }
     if hello.term > service.term {

@@ -15,10 +15,12 @@ mod greeting;
 mod principal;
 mod stream;
 mod timeouts;
+#[cfg(feature = "transport")]
+pub mod transport;
 
 pub use client::{ClientConfig, ClientSession, Connection, Delivery, Effect, Lease, Standing};
 pub use frame::{FRAME_BYTES_MAX, Frame, FrameError, HELLO_BYTES_MAX, VERSION, Verdict, Welcome, frame_len};
-pub use greeting::{Hello, Known, Mismatch, Outcome, Service, greet};
+pub use greeting::{ANY_SERVICE, Hello, Known, Mismatch, Outcome, Service, greet};
 pub use principal::Principal;
 pub use stream::{Arrival, Number, Stream, StreamViolation, WindowFull};
 pub use timeouts::{PlanError, TimeoutPlan};

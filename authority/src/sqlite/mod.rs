@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
-use tidelock_format::{ClientId, Term};
+use tidelock_format::{ClientId, Fsid, Term};
 
 pub use self::open_error::OpenError;
 
@@ -138,6 +138,10 @@ impl Authority for SqliteAuthority {
         Ok(Campaign::Won(Leader::new(term, Arc::new(seat))))
     }
 
+    fn service(&self) -> Result<Fsid> {
+        self.shared.read(|rows| rows.service())
+    }
+
     fn meta(&self) -> Result<Meta> {
         self.shared.read(|rows| rows.meta())
     }
@@ -177,6 +181,16 @@ impl Seat for SqliteSeat {
         let outcome = writer.apply(term, change)?;
         lock.free(term);
         Ok(outcome)
+    }
+
+    fn apply_all(&self, term: Term, changes: Vec<Change>) -> Vec<Result<Outcome>> {
+        if changes.contains(&Change::Resign) {
+            return changes.into_iter().map(|change| self.apply(term, change)).collect();
+        }
+        match self.shared.writer() {
+            Ok(writer) => writer.apply_all(term, changes),
+            Err(error) => vec![Err(error); changes.len()],
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Row};
-use tidelock_format::{ClientId, FenceEpoch, GraceEpoch, Incarnation, Term};
+use tidelock_format::{ClientId, FenceEpoch, Fsid, GraceEpoch, Incarnation, Term};
 
 use crate::record::{ClientState, Leadership, Meta, Tombstone};
 use crate::rows::{Marks, Result, Rows, Session};
@@ -19,6 +19,16 @@ pub(super) struct SqlRows<'a> {
 impl<'a> SqlRows<'a> {
     pub(super) fn new(connection: &'a Connection, path: &'a Path) -> Self {
         Self { connection, path }
+    }
+
+    /// What the service is called: all 64 bits of it.
+    pub(super) fn service(&self) -> Result<Fsid> {
+        let found: Option<i64> = self.one("SELECT service FROM meta", [], |row| row.get(0))?;
+        found.map(|bits| Fsid(bits as u64)).ok_or_else(|| self.no_meta())
+    }
+
+    fn no_meta(&self) -> AuthorityError {
+        AuthorityError::Damaged { path: self.path.into(), why: "table meta is empty".into() }
     }
 
     fn execute(&self, sql: &str, values: impl Params) -> Result<u64> {
@@ -52,9 +62,7 @@ impl Rows for SqlRows<'_> {
     fn meta(&self) -> Result<Meta> {
         let sql = "SELECT term, leader_name, leader_address, leader_is_ready, \
                    grace_current, grace_recovering, fence_epoch FROM meta";
-        let missing =
-            || AuthorityError::Damaged { path: self.path.into(), why: "table meta is empty".into() };
-        self.one(sql, [], read_meta)?.ok_or_else(missing)
+        self.one(sql, [], read_meta)?.ok_or_else(|| self.no_meta())
     }
 
     fn put_meta(&mut self, meta: &Meta) -> Result<()> {

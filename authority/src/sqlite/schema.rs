@@ -27,8 +27,11 @@ struct Migration {
 }
 
 /// The step to version n is at n - 1.
-const MIGRATIONS: [Migration; 2] =
-    [Migration { min_reader: 1, sql: VERSION_1 }, Migration { min_reader: 2, sql: VERSION_2 }];
+const MIGRATIONS: [Migration; 3] = [
+    Migration { min_reader: 1, sql: VERSION_1 },
+    Migration { min_reader: 2, sql: VERSION_2 },
+    Migration { min_reader: 2, sql: VERSION_3 },
+];
 
 /// Who leads, and who has a session.
 const VERSION_1: &str = "
@@ -96,6 +99,12 @@ CREATE TABLE tombstones (
     expires_ms INTEGER NOT NULL,
     PRIMARY KEY (client, incarnation)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// What the service is called. Zero is nobody's name.
+const VERSION_3: &str = "
+ALTER TABLE meta ADD COLUMN service INTEGER NOT NULL DEFAULT 0;
+UPDATE meta SET service = random() | 1;
 ";
 
 /// Whether there is no table at all.

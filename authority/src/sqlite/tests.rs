@@ -67,6 +67,19 @@ fn version_1_is_migrated_with_all_that_it_had() {
     assert_eq!(leader.open_session(greeting(1, "web-1")), Ok(Incarnation(8)));
 }
 
+/// G-23.
+#[test]
+fn each_file_is_a_service_of_its_own_and_remains_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (new, old) = (folder.path().join("n"), folder.path().join("o"));
+    drop(SqliteAuthority::create(&new).unwrap());
+    version_1(&old);
+    let [of_new, of_old] = [&new, &old].map(|path| SqliteAuthority::open(path).unwrap().service().unwrap());
+    assert_ne!(of_new, of_old);
+    assert!(of_new.0 != 0 && of_old.0 != 0);
+    assert_eq!(SqliteAuthority::open_reading(&new).unwrap().service(), Ok(of_new));
+}
+
 #[test]
 fn every_version_comes_to_the_same_schema() {
     let tables = |path: &Path| -> Vec<String> {

@@ -77,7 +77,18 @@ impl Writer {
 
     /// One change. Returns when it is durable.
     pub(super) fn apply(&self, term: Term, change: Change) -> Result<Outcome> {
-        match self.send(Task::Apply(term, change))? {
+        self.await_change(&self.queue(Task::Apply(term, change)))
+    }
+
+    /// Changes that are all queued before the first is waited for, so that they are one transaction if they can be.
+    pub(super) fn apply_all(&self, term: Term, changes: Vec<Change>) -> Vec<Result<Outcome>> {
+        let queued: Vec<_> =
+            changes.into_iter().map(|change| self.queue(Task::Apply(term, change))).collect();
+        queued.iter().map(|done| self.await_change(done)).collect()
+    }
+
+    fn await_change(&self, done: &Receiver<Result<Done>>) -> Result<Outcome> {
+        match self.answer(done)? {
             Done::Changed(outcome) => Ok(outcome),
             Done::Leads(term) => unreachable!("a change came to term {term}"),
         }
@@ -90,8 +101,12 @@ impl Writer {
     }
 
     fn send(&self, task: Task) -> Result<Done> {
+        self.answer(&self.queue(task))
+    }
+
+    fn answer(&self, done: &Receiver<Result<Done>>) -> Result<Done> {
         // No answer means that the thread is gone, which only a panic in it can do.
-        self.queue(task).recv().unwrap_or_else(|_| Err(AuthorityError::Stopped(self.path.clone())))
+        done.recv().unwrap_or_else(|_| Err(AuthorityError::Stopped(self.path.clone())))
     }
 
     pub(super) fn queue(&self, task: Task) -> Receiver<Result<Done>> {

@@ -5,7 +5,7 @@ use tidelock_authority::{
     Authority, AuthorityError, Campaign, Candidate, ClientRecord, Leader, Meta, OpenSession, OperationId,
     SqliteAuthority, Tombstone,
 };
-use tidelock_format::ClientId;
+use tidelock_format::{ClientId, Fsid};
 
 pub(crate) fn client(number: u128) -> ClientId {
     ClientId::new(number).unwrap()
@@ -41,6 +41,10 @@ impl InFolder {
 impl Authority for InFolder {
     fn campaign(&self, candidate: &Candidate) -> Result<Campaign, AuthorityError> {
         self.authority.campaign(candidate)
+    }
+
+    fn service(&self) -> Result<Fsid, AuthorityError> {
+        self.authority.service()
     }
 
     fn meta(&self) -> Result<Meta, AuthorityError> {

@@ -15,16 +15,18 @@
 
 mod index;
 mod slot;
+mod usage;
 mod word;
 
 use std::sync::OnceLock;
 
-use tidelock_format::{KeyRange, Token};
+use tidelock_format::KeyRange;
 use tidelock_lock_proto::Mode;
 use tidelock_sync::atomic::Ordering;
 
 use self::index::Index;
 use self::slot::Slot;
+pub(crate) use self::usage::Use;
 use self::word::Entry;
 use crate::{LockId, Open};
 
@@ -41,10 +43,10 @@ pub(crate) struct Front {
 }
 
 /// What came of trying to enter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Entered {
+#[derive(Debug)]
+pub(crate) enum Entered<'a> {
     /// The caller uses the lock.
-    In(LockId),
+    In(Use<'a>),
     /// The desk has to be asked.
     Not,
     /// Likewise; and this lock is to be reported as drained first (J3).
@@ -65,14 +67,14 @@ impl Front {
 
     /// Begins to use the lock of this range, if it may be used as `mode` right now.
     #[inline]
-    pub(crate) fn enter(&self, range: &KeyRange, mode: Mode) -> Entered {
+    pub(crate) fn enter(&self, range: &KeyRange, mode: Mode) -> Entered<'_> {
         for id in self.index.find(self.hash(range)) {
             let slot = self.slot(id);
             let is_drained = match slot.word.enter(mode) {
-                Entry::In if slot.is_of(range) => {
+                Entry::In if slot.is_of(range) || cfg!(tidelock_weaken = "range_unchecked") => {
                     // Relaxed: a hint. In the line that this thread has just written.
                     slot.was_used.store(true, Ordering::Relaxed);
-                    return Entered::In(id);
+                    return Entered::In(Use { slot, id, mode });
                 }
                 // Another lock: its slot was given on, or it has the same hash (J4).
                 Entry::In => slot.word.leave(mode),
@@ -85,36 +87,9 @@ impl Front {
         Entered::Not
     }
 
-    /// Ends one use. Tells whether the lock has to be reported as drained.
-    #[inline]
-    pub(crate) fn leave(&self, id: LockId, mode: Mode) -> bool {
-        self.slot(id).word.leave(mode)
-    }
-
-    /// Uses a lock once more that the caller uses already, as at most what it uses it as.
-    pub(crate) fn enter_again(&self, id: LockId, mode: Mode) {
-        self.slot(id).word.enter_again(mode);
-    }
-
-    /// Turns a use for writing into one for reading. Tells whether the lock has to be reported as drained.
-    pub(crate) fn downgrade(&self, id: LockId) -> bool {
-        self.slot(id).word.downgrade()
-    }
-
-    /// Whether the lock, which the caller uses, is lost.
-    #[inline]
-    pub(crate) fn is_void(&self, id: LockId) -> bool {
-        self.slot(id).word.look().is_void()
-    }
-
-    /// The newest grant of a lock that the caller uses.
-    pub(crate) fn token(&self, id: LockId) -> Token {
-        *self.slot(id).token.lock().expect("nobody panics with a token in hand")
-    }
-
-    /// The range of a lock that the caller uses.
-    pub(crate) fn range(&self, id: LockId) -> KeyRange {
-        self.slot(id).range()
+    /// The use of a lock that was [handed out](Self::hand_out).
+    pub(crate) fn use_of(&self, id: LockId, mode: Mode) -> Use<'_> {
+        Use { slot: self.slot(id), id, mode }
     }
 
     /// The refresh generation that the slot has now; zero if nothing may be read.
@@ -122,12 +97,6 @@ impl Front {
         // Acquire: pairs with the Release in `uncover`; whoever still sees the generation looks at what was cached before
         // it was dropped.
         self.known_slot(id).map_or(0, |slot| slot.refresh.load(Ordering::Acquire))
-    }
-
-    /// Leaves something for whoever carries out the lock's next invalidation. The caller uses the lock. The greatest stays.
-    pub(crate) fn stamp(&self, id: LockId, stamp: u64) {
-        // Relaxed: it is read after the lock has drained, which synchronises with this thread's leaving.
-        self.slot(id).stamp.fetch_max(stamp, Ordering::Relaxed);
     }
 
     /// Users, for reading and for writing.
@@ -175,6 +144,9 @@ impl Front {
 
     /// What was read under the lock counts for nothing any more.
     pub(crate) fn uncover(&self, id: LockId) {
+        if cfg!(tidelock_weaken = "still_covered") {
+            return;
+        }
         // Release: pairs with the Acquire in `refresh`.
         self.slot(id).refresh.store(0, Ordering::Release);
     }

@@ -55,7 +55,9 @@ impl Word {
     pub(super) fn enter(&self, mode: Mode) -> Entry {
         // Acquire: pairs with the Release in `open`; whoever gets in sees the lock's range, and what was done under the lock
         // before it could be used so.
-        let before = Look(self.0.fetch_add(unit(mode), Ordering::Acquire));
+        let order =
+            if cfg!(tidelock_weaken = "enter_acquire") { Ordering::Relaxed } else { Ordering::Acquire };
+        let before = Look(self.0.fetch_add(unit(mode), order));
         if before.admits(mode) { Entry::In } else { Entry::Not { is_drained: self.leave(mode) } }
     }
 
@@ -78,9 +80,9 @@ impl Word {
     pub(super) fn leave(&self, mode: Mode) -> bool {
         // Release: pairs with the Acquire in `look`; whoever finds the lock drained sees what its users did.
         let order =
-            if cfg!(tidelock_weaken = "leave_relaxed") { Ordering::Relaxed } else { Ordering::Release };
+            if cfg!(tidelock_weaken = "give_up_release") { Ordering::Relaxed } else { Ordering::Release };
         let before = Look(self.0.fetch_sub(unit(mode), order));
-        before.is_drained_by(Look(before.0 - unit(mode)))
+        before.is_drained_by(Look(before.0 - unit(mode))) && !cfg!(tidelock_weaken = "leave_unreported")
     }
 
     /// Turns one use for writing into one for reading. Answers as [`leave`](Self::leave).
@@ -107,7 +109,8 @@ impl Word {
     /// The lock is lost: nobody gets in any more, and the last who leaves reports it.
     pub(super) fn void(&self) {
         self.change(|word| {
-            let word = VOID.put(DRAINING.put(PRESENT.put(word, 0), 1), 1);
+            let void = u64::from(!cfg!(tidelock_weaken = "void_unmarked"));
+            let word = VOID.put(DRAINING.put(PRESENT.put(word, 0), 1), void);
             USABLE.put(word, Mode::Null.number().into())
         });
     }
@@ -120,7 +123,8 @@ impl Word {
     /// Only whoever has the desk's mutex changes what a lock may be used as.
     fn change(&self, change: impl Fn(u64) -> u64) {
         // AcqRel: Release pairs with the Acquire in `enter`; Acquire with the Release in `leave`.
-        let (set, fetch) = (Ordering::AcqRel, Ordering::Relaxed);
+        let set = if cfg!(tidelock_weaken = "open_release") { Ordering::Acquire } else { Ordering::AcqRel };
+        let fetch = Ordering::Relaxed;
         let changed = self.0.fetch_update(set, fetch, |word| Some(change(word)));
         changed.expect("a change is never declined");
     }
@@ -129,7 +133,9 @@ impl Word {
     #[inline]
     pub(super) fn look(&self) -> Look {
         // Acquire: pairs with the Release in `leave`.
-        Look(self.0.load(Ordering::Acquire))
+        let order =
+            if cfg!(tidelock_weaken = "look_acquire") { Ordering::Relaxed } else { Ordering::Acquire };
+        Look(self.0.load(order))
     }
 }
 
@@ -137,7 +143,8 @@ impl Look {
     #[inline]
     fn admits(self, mode: Mode) -> bool {
         let count = if mode == Mode::Read { READERS.get(self.0) } else { WRITERS.get(self.0) };
-        PRESENT.get(self.0) != 0 && self.usable().satisfies(mode) && count < USERS_MAX
+        let is_allowed = self.usable().satisfies(mode) || cfg!(tidelock_weaken = "narrowed_unnoticed");
+        PRESENT.get(self.0) != 0 && is_allowed && count < USERS_MAX
     }
 
     fn usable(self) -> Mode {
@@ -150,6 +157,7 @@ impl Look {
         let (readers, writers) = (READERS.get(self.0), WRITERS.get(self.0));
         match self.usable() {
             Mode::Null => readers + writers,
+            Mode::Read if cfg!(tidelock_weaken = "writers_uncounted") => 0,
             Mode::Read => writers,
             Mode::Write | Mode::WriteOnly => 0,
         }

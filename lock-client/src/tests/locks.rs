@@ -164,14 +164,14 @@ fn ranges_that_share_keys_with_another_lock_are_refused_here_and_by_the_server()
     let locks = scene.locks.clone();
     let wide = tidelock_format::KeyRange::new(range(1).start(), range(2).end()).unwrap();
     let error = locks.lock(wide, Read).wait().map(drop).unwrap_err();
-    assert_eq!(error, LockError::Overlaps { range: wide });
+    assert_eq!(error, LockError::Overlaps { range: wide.into() });
     let waiting = locks.lock(range(3), Read).try_now().expect_err("asks");
     scene.says(ToClient::Refused(Refused {
         start: range(3).start(),
         wanted: Read,
         reason: Reason::Overlaps,
     }));
-    assert_eq!(waiting.wait().map(drop).unwrap_err(), LockError::Overlaps { range: range(3) });
+    assert_eq!(waiting.wait().map(drop).unwrap_err(), LockError::Overlaps { range: range(3).into() });
     assert_eq!(locks.dump().len(), 1, "nothing is left of it");
 }
 

@@ -55,6 +55,7 @@ mod config;
 mod counters;
 mod ending;
 mod greeting;
+mod handover;
 mod hearing;
 mod input;
 mod lives;
@@ -76,6 +77,7 @@ use tidelock_format::{ClientId, FenceEpoch, Term};
 
 pub use config::{Quotas, ServerConfig};
 pub use counters::Counters;
+pub use handover::{Handover, HandoverError, TakeOverError};
 pub use input::{Connection, Effect, Expulsion, Input, Notice, Offence, StopReason, Ticket};
 pub use records::Records;
 pub use view::{GraceView, LockEntry, LockHolder, LockWaiter, Missing, Party, Phase, SessionView, Standing};
@@ -96,6 +98,7 @@ pub struct Server {
     config: ServerConfig,
     term: Term,
     phase: Phase,
+    stopped: Option<StopReason>,
     /// When it began, when it was told something last, and the time of day then.
     began: Duration,
     now: Duration,
@@ -135,7 +138,11 @@ impl Server {
     pub fn new(config: ServerConfig, term: Term, records: Records, now: Duration) -> Self {
         assert!(records.meta.recovering.is_some(), "R5: a leader begins the grace before it serves anybody");
         let mut server = Self::empty(config, term, &records, now);
-        server.load(records);
+        server.load_tombstones(records.tombstones);
+        for record in records.clients {
+            let nothing = handover::HandedSessions::new();
+            server.load_client(record, nothing).expect("nothing was handed over");
+        }
         server
     }
 
@@ -146,6 +153,7 @@ impl Server {
             config,
             term,
             phase: Phase::Recovering,
+            stopped: None,
             began: now,
             now,
             wall_ms: 0,
@@ -285,6 +293,7 @@ impl Server {
     fn stop(&mut self, reason: StopReason) {
         self.phase = Phase::Stopped;
         self.effects.retain(|effect| matches!(effect, Effect::Notice(_)));
+        self.stopped = Some(reason.clone());
         self.effects.push(Effect::Stop(reason));
     }
 }

@@ -8,11 +8,14 @@ use tidelock_authority::{
     Authority, AuthorityError, Change, ClientRecord, ClientState, Meta, Outcome, Tombstone,
 };
 use tidelock_format::{ClientId, Incarnation};
+use tidelock_lock_proto::Held;
 
 use super::changes::{Pending, Purpose, is_passing};
+use super::handover::HandedSessions;
 use super::session::{Cause, Session, Stage, Step};
 use super::timers::Timer;
 use super::{Effect, Expulsion, Notice, Phase, Seat, Server, StopReason, Ticket};
+use crate::RestoreError;
 
 /// How often tombstones are swept.
 const SWEEP: std::time::Duration = std::time::Duration::from_secs(3600);
@@ -41,39 +44,49 @@ impl Records {
 }
 
 impl Server {
-    /// Takes in what the records say.
-    pub(super) fn load(&mut self, records: Records) {
-        for tombstone in records.tombstones {
-            self.tombs.put(tombstone.client, tombstone.incarnation, tombstone.expires_ms);
-        }
-        for record in records.clients {
-            self.load_client(record);
+    pub(super) fn load_tombstones(&mut self, tombstones: Vec<Tombstone>) {
+        for Tombstone { client, incarnation, expires_ms, .. } in tombstones {
+            self.tombs.put(client, incarnation, expires_ms);
         }
     }
 
-    fn load_client(&mut self, record: ClientRecord) {
-        let ClientRecord { client, incarnation, state, fenced_to, .. } = record;
+    /// Takes in what a record says, and what was handed over of the client's sessions.
+    pub(super) fn load_client(
+        &mut self,
+        record: ClientRecord,
+        mut handed: HandedSessions,
+    ) -> Result<(), RestoreError> {
+        let ClientRecord { client, incarnation, fenced_to, .. } = record;
+        let present = handed.remove(&(client, incarnation));
         let before = Incarnation(incarnation.0.saturating_sub(1));
         if fenced_to < before {
-            let former = self.load_session(client, before);
-            self.clients.entry(client).or_default().former.push(former);
-            self.begin_ending(former, Cause::Superseded, Step::Lease);
+            handed.entry((client, before)).or_default();
         }
-        let seat = self.load_session(client, incarnation);
+        for ((_, former), held) in handed {
+            let seat = self.load_session(client, former, held)?;
+            self.clients.entry(client).or_default().former.push(seat);
+            let step = if fenced_to >= former { Step::Depart } else { Step::Lease };
+            self.begin_ending(seat, Cause::Superseded, step);
+        }
+        let seat = self.load_session(client, incarnation, present.unwrap_or_default())?;
         self.clients.entry(client).or_default().present = Some(seat);
-        if let Some(session) = self.sessions.get_mut(seat) {
-            session.label = record.label;
-        }
-        let is_fenced = fenced_to >= incarnation;
-        match state {
+        self.load_state(seat, record);
+        Ok(())
+    }
+
+    fn load_state(&mut self, seat: Seat, record: ClientRecord) {
+        let Some(session) = self.sessions.get_mut(seat) else { return };
+        session.label = record.label;
+        match record.state {
             ClientState::Active if record.grace.is_empty() => {
                 // R5: it was granted nothing, for its server never came so far.
-                self.forget_lease(seat);
+                session.heard = None;
                 self.begin_ending(seat, Cause::Expelled(Expulsion::BrokenOff), Step::Intent);
             }
             ClientState::Active => {}
             ClientState::Leaving => self.begin_ending(seat, Cause::Farewell, Step::Depart),
             ClientState::Expelled { reason } => {
+                let is_fenced = record.fenced_to >= record.incarnation;
                 let step = if is_fenced { Step::Depart } else { Step::Lease };
                 self.begin_ending(seat, Cause::Expelled(Expulsion::Before(reason)), step);
             }
@@ -81,19 +94,19 @@ impl Server {
     }
 
     /// A session of an earlier term. Its client may have been heard until this server began.
-    fn load_session(&mut self, client: ClientId, incarnation: Incarnation) -> Seat {
+    fn load_session(
+        &mut self,
+        client: ClientId,
+        incarnation: Incarnation,
+        held: Vec<Held>,
+    ) -> Result<Seat, RestoreError> {
         let mut session = Session::new(client, incarnation, self.config.window, self.now);
         session.stage = Stage::Unheard;
         session.heard = Some(self.now);
         let seat = self.sessions.insert(session);
         self.missing.insert(seat);
-        seat
-    }
-
-    fn forget_lease(&mut self, seat: Seat) {
-        if let Some(session) = self.sessions.get_mut(seat) {
-            session.heard = None;
-        }
+        self.take_in(seat, held)?;
+        Ok(seat)
     }
 
     /// The first step of all.

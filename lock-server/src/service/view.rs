@@ -257,10 +257,8 @@ impl Server {
         for lock in self.grants.locks_from(Key::MIN) {
             let holders = lock.holders().map(|holder| holder.client);
             // Y3: it panics if there is no such session.
-            let _ = holders
-                .chain(lock.waiters().map(|waiter| waiter.client))
-                .map(|it| self.party(Seat::of(it)))
-                .count();
+            let waiters = lock.waiters().map(|waiter| waiter.client);
+            holders.chain(waiters).for_each(|it| _ = self.party(Seat::of(it)));
         }
         self.sessions.iter().for_each(|(seat, session)| self.check_session(seat, session));
         self.check_lives();

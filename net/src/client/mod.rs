@@ -19,7 +19,7 @@ use tidelock_format::{Fsid, Incarnation, Term};
 pub use lease::Lease;
 
 use self::pause::Pause;
-use crate::{Arrival, Frame, Hello, Number, Stream, TimeoutPlan, Verdict, Welcome, WindowFull};
+use crate::{ANY_SERVICE, Arrival, Frame, Hello, Number, Stream, TimeoutPlan, Verdict, Welcome, WindowFull};
 
 /// How long a report of what was handled may wait for a message that says it along.
 const REPORT_DELAY: Duration = Duration::from_millis(20);
@@ -35,7 +35,7 @@ type Time = Duration;
 pub struct ClientConfig {
     /// The versions of what is said in the session, oldest and newest.
     pub versions: (u8, u8),
-    /// The service that is meant.
+    /// The service that is meant; [`ANY_SERVICE`] for whichever answers first.
     pub service: Fsid,
     /// Which of its principal's clients this is: anything, as long as no two that live at a time say the same, and it says
     /// the same whenever it comes back.
@@ -261,7 +261,7 @@ impl ClientSession {
     }
 
     fn welcomed(&mut self, welcome: Welcome, since: Time, now: Time, effects: &mut Vec<Effect>) {
-        let Welcome { term, verdict, .. } = welcome;
+        let Welcome { service, term, verdict } = welcome;
         if term < self.term {
             // Q5: deposed, and has not noticed. Another one leads, or will.
             return self.cut(now, effects);
@@ -274,6 +274,9 @@ impl ClientSession {
             Verdict::New { incarnation, lease } if self.incarnation == Incarnation(0) => {
                 renew(lease);
                 (self.incarnation, self.term) = (incarnation, term);
+                if self.config.service == ANY_SERVICE {
+                    self.config.service = service;
+                }
                 self.begin_stream();
                 effects.push(Effect::Stands(Standing::New { incarnation, term }));
             }

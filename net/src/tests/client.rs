@@ -5,7 +5,7 @@ use std::time::Duration;
 use tidelock_format::{Fsid, Incarnation, Term};
 
 use crate::{
-    ClientConfig, ClientSession, Connection, Effect, Frame, Number, Standing, TimeoutPlan, Verdict, Welcome,
+    ANY_SERVICE, ClientConfig, ClientSession, Connection, Effect, Frame, Number, Standing, TimeoutPlan, Verdict, Welcome,
 };
 
 pub(super) const CONFIG: ClientConfig = ClientConfig {
@@ -89,6 +89,25 @@ fn a_greeting_says_which_client_it_is() {
     let [Effect::Write(_, bytes)] = effects.as_slice() else { panic!("{effects:?}") };
     let Ok(Frame::Hello { hello, .. }) = Frame::decode(bytes) else { panic!("{bytes:?}") };
     assert_eq!(hello.instance, CONFIG.instance);
+}
+
+#[test]
+fn a_client_that_means_no_service_learns_which_it_has_and_means_that_from_then_on() {
+    let mut scene = Scene::new();
+    scene.session = ClientSession::new(ClientConfig { service: ANY_SERVICE, ..CONFIG }, 77, scene.now);
+    let meant = |effects: Vec<Effect>| match effects.as_slice() {
+        [Effect::Write(_, bytes)] => match Frame::decode(bytes) {
+            Ok(Frame::Hello { hello, .. }) => hello.service,
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    };
+    scene.later(0);
+    assert_eq!(meant(scene.connected(1)), ANY_SERVICE);
+    scene.is_welcomed(1, 3, NEW);
+    scene.session.disconnected(Connection(1), scene.now, &mut Vec::new());
+    scene.later(1);
+    assert_eq!(meant(scene.connected(2)), CONFIG.service);
 }
 
 #[test]

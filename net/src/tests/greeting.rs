@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tidelock_format::{Fsid, Incarnation, Term};
 
-use crate::{Hello, Known, Mismatch, Outcome, Service, greet};
+use crate::{ANY_SERVICE, Hello, Known, Mismatch, Outcome, Service, greet};
 
 const OURS: Fsid = Fsid(7);
 
@@ -85,6 +85,14 @@ fn a_session_that_nobody_opened_is_a_mismatch_and_no_expulsion() {
         let is_invented = known.incarnation().is_some_and(|mine| mine < Incarnation(theirs));
         let is_mismatch = matches!(outcome, Outcome::Mismatch(Mismatch::Session { .. }));
         assert_eq!(is_mismatch, is_invented, "{known:?}, {theirs}");
+    }
+}
+
+#[test]
+fn a_client_that_means_no_service_in_particular_is_taken_by_any() {
+    for known in all_known() {
+        let means_any = Hello { service: ANY_SERVICE, ..hello(0) };
+        assert_eq!(greet(&service(), &means_any, known), greet(&service(), &hello(0), known));
     }
 }
 

@@ -1,4 +1,4 @@
 //! Tests of the grant machine.
 mod exhaustive;
-mod peer;
+pub(crate) mod peer;
 mod stories;

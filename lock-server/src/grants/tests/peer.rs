@@ -5,25 +5,25 @@ use tidelock_lock_proto::{Acquire, Change, Descent, Granted, Held, Mode, Refused
 
 /// A client, and one lock.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Peer {
+pub(crate) struct Peer {
     range: KeyRange,
     /// What it believes that it holds. A lock that is being invalidated counts as before.
-    pub(super) held: Mode,
+    pub(crate) held: Mode,
     token: Token,
     /// What it waits for.
-    pub(super) wanted: Option<Mode>,
+    pub(crate) wanted: Option<Mode>,
     /// What it was told to come down to, oldest first, with the term in which it was told: at most one of each term.
     descents: Vec<(Term, Descent)>,
     /// Things that it may still do by itself.
-    pub(super) whims: u8,
+    pub(crate) whims: u8,
 }
 
 impl Peer {
-    pub(super) fn new(range: KeyRange, whims: u8) -> Self {
+    pub(crate) fn new(range: KeyRange, whims: u8) -> Self {
         Self { range, held: Mode::Null, token: Token::default(), wanted: None, descents: Vec::new(), whims }
     }
 
-    pub(super) fn is_descending(&self) -> bool {
+    pub(crate) fn is_descending(&self) -> bool {
         !self.descents.is_empty()
     }
 
@@ -33,7 +33,7 @@ impl Peer {
 
     /// Modes that it may ask for now. While it comes down for a server that is gone it asks for nothing: the present one
     /// takes it to have what it had.
-    pub(super) fn wishes(&self, term: Term) -> Vec<Mode> {
+    pub(crate) fn wishes(&self, term: Term) -> Vec<Mode> {
         let usable = self.descents.first().map_or(self.held, |(_, descent)| descent.change.to);
         let is_held_up = self.wanted.is_some() || self.owes_another(term);
         let modes = [Mode::Read, Mode::Write, Mode::WriteOnly];
@@ -46,14 +46,14 @@ impl Peer {
         self.descents.iter().any(|(told, _)| *told != term)
     }
 
-    pub(super) fn ask(&mut self, mode: Mode) -> ToServer {
+    pub(crate) fn ask(&mut self, mode: Mode) -> ToServer {
         self.whims -= 1;
         self.wanted = Some(mode);
         self.acquire(mode)
     }
 
     /// Modes that it may come down to by itself now.
-    pub(super) fn leaves(&self) -> Vec<Mode> {
+    pub(crate) fn leaves(&self) -> Vec<Mode> {
         let is_free = self.whims > 0 && self.wanted.is_none() && !self.is_descending();
         let less = |mode: &Mode| {
             *mode != self.held && (*mode == Mode::Null || (*mode == Mode::Read && self.held.satisfies(*mode)))
@@ -61,7 +61,7 @@ impl Peer {
         [Mode::Null, Mode::Read].into_iter().filter(|mode| is_free && less(mode)).collect()
     }
 
-    pub(super) fn leave(&mut self, to: Mode) -> ToServer {
+    pub(crate) fn leave(&mut self, to: Mode) -> ToServer {
         self.whims -= 1;
         self.release(to)
     }
@@ -73,7 +73,7 @@ impl Peer {
     }
 
     /// Takes a message of the server of `term`, and answers what can be answered at once.
-    pub(super) fn hear(&mut self, term: Term, message: ToClient) -> Vec<ToServer> {
+    pub(crate) fn hear(&mut self, term: Term, message: ToClient) -> Vec<ToServer> {
         match message {
             ToClient::Granted(Granted { range, change, token }) => {
                 assert_eq!((range, self.wanted.take()), (self.range, Some(change.to)), "what was asked for");
@@ -113,7 +113,7 @@ impl Peer {
     }
 
     /// The embedder is done with the oldest invalidation: says so to the server of `term`.
-    pub(super) fn come_down(&mut self, term: Term) -> Vec<ToServer> {
+    pub(crate) fn come_down(&mut self, term: Term) -> Vec<ToServer> {
         let (told, descent) = self.descents.remove(0);
         let to = descent.change.to;
         if told == term {
@@ -128,13 +128,13 @@ impl Peer {
     }
 
     /// What it tells a new server that it held.
-    pub(super) fn snapshot(&self) -> Option<Held> {
+    pub(crate) fn snapshot(&self) -> Option<Held> {
         let held = Held { range: self.range, mode: self.held, token: self.token };
         (self.held != Mode::Null).then_some(held)
     }
 
     /// What it asks a new server for, once that knows what it held.
-    pub(super) fn ask_again(&mut self, term: Term) -> Option<ToServer> {
+    pub(crate) fn ask_again(&mut self, term: Term) -> Option<ToServer> {
         if self.owes_another(term) { None } else { self.wanted.map(|mode| self.acquire(mode)) }
     }
 }

@@ -1,0 +1,80 @@
+//! The client in production: one thread that listens, a pool that invalidates, and whoever takes a lock writes for itself.
+//!
+//! ```text
+//!   caller --> desk --> wire (queue, flush) --> socket
+//!                ^                                |
+//!                |                                v
+//!   caller <-- seat <-- desk <-- listener thread (poll, read)
+//!                        |
+//!                        '--> pool --> embedder's `invalidate`
+//! ```
+//!
+//! Order of mutexes: the desk's first, then the wire's. The listener takes them one after the other, never both: it copies the
+//! frames that came in, lets go of the wire, and goes to the desk with them.
+
+mod listener;
+mod pool;
+mod wire;
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crate::{BootClock, Client, Config, Invalidate};
+
+use self::listener::Listener;
+use self::pool::Pool;
+pub use self::pool::PoolView;
+use self::wire::{Target, Wire, WireCarrier};
+
+/// What drives a client: its threads and its socket.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    pub(crate) client: Client,
+    wire: Arc<Wire>,
+    pool: Arc<Pool>,
+    listener: Option<JoinHandle<()>>,
+}
+
+impl Driver {
+    pub(crate) fn start(
+        config: Config,
+        target: Target,
+        threads_max: usize,
+        embedder: Arc<dyn Invalidate>,
+    ) -> io::Result<Self> {
+        let poll = mio::Poll::new()?;
+        let wire = Arc::new(Wire::new(&poll, target)?);
+        let pool = Arc::new(Pool::new(threads_max, embedder));
+        let carrier = WireCarrier::new(wire.clone(), pool.clone());
+        let client = Client::new(config, BootClock, carrier);
+        let listener = Listener::new(poll, wire.clone(), client.clone());
+        let thread = std::thread::Builder::new().name("tidelock-locks".into());
+        let listener = Some(thread.spawn(move || listener.run())?);
+        Ok(Self { client, wire, pool, listener })
+    }
+
+    pub(crate) fn pool(&self) -> PoolView {
+        self.pool.view()
+    }
+
+    /// Ends the threads: the listener at once, the pool's as they come back from the embedder.
+    pub(crate) fn stop(&mut self) {
+        self.wire.stop();
+        self.pool.stop();
+        if let Some(listener) = self.listener.take()
+            && listener.join().is_err()
+        {
+            tracing::error!("the thread that listens to the lock server has panicked");
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.client.abandon();
+        self.stop();
+    }
+}
+
+pub(crate) use self::wire::Target as ServerTarget;
