@@ -34,6 +34,8 @@ pub(super) struct Pending {
     pub(super) since: Duration,
     /// Whether it waits to be asked for again.
     pub(super) is_paused: bool,
+    /// Whether an answer said that it may have been made.
+    pub(super) is_unknown: bool,
 }
 
 /// All changes under way.
@@ -47,7 +49,8 @@ impl Changes {
     pub(super) fn begin(&mut self, purpose: Purpose, change: Change, now: Duration) -> Ticket {
         self.last += 1;
         let ticket = Ticket(self.last);
-        self.pending.insert(ticket, Pending { purpose, change, since: now, is_paused: false });
+        self.pending
+            .insert(ticket, Pending { purpose, change, since: now, is_paused: false, is_unknown: false });
         ticket
     }
 

@@ -53,6 +53,7 @@ impl Server {
         let Some(session) = self.sessions.get_mut(seat) else { return };
         session.stage = Stage::Ending(Ending { cause, step, wants });
         session.early = Vec::new();
+        session.talk.forget();
         if !is_farewell {
             session.talk = Talk::new(0);
             self.hang_up(seat);

@@ -307,6 +307,14 @@ impl Server {
         }
     }
 
+    /// Whether the record is there is not known yet. Its client comes again.
+    pub(super) fn put_off_opening(&mut self, client: ClientId) {
+        self.counters.records_refused += 1;
+        let opening = self.clients.get_mut(&client).and_then(|lives| lives.opening.as_mut());
+        let connection = opening.and_then(|opening| opening.connection.take());
+        connection.into_iter().for_each(|it| self.put_off(it));
+    }
+
     fn session_opened(&mut self, client: ClientId, incarnation: Incarnation, opening: Opening) {
         let Opening { attempt, connection, label, .. } = opening;
         let before = self.present(client);

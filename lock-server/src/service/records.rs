@@ -156,11 +156,23 @@ impl Server {
             Err(error @ (AuthorityError::Deposed { .. } | AuthorityError::Resigned { .. })) => {
                 self.stop(StopReason::Deposed(error));
             }
-            Err(error) if is_passing(&error) && !matches!(pending.purpose, Purpose::Open(_)) => {
+            Err(error) if self.has_to_be_asked_again(&pending, &error) => {
                 self.put_aside(ticket, pending, error);
             }
             result => self.settle(pending, result),
         }
+    }
+
+    /// Whether the answer leaves something open. That of a greeting does not (G-21), unless the record may be there: until that
+    /// is known, nothing else of the client's records is changed.
+    fn has_to_be_asked_again(&mut self, pending: &Pending, error: &AuthorityError) -> bool {
+        let Purpose::Open(client) = pending.purpose else { return is_passing(error) };
+        let is_unknown = pending.is_unknown || matches!(error, AuthorityError::Unknown { .. });
+        let again = is_unknown && is_passing(error);
+        if again {
+            self.put_off_opening(client);
+        }
+        again
     }
 
     fn put_aside(&mut self, ticket: Ticket, pending: Pending, error: AuthorityError) {
@@ -170,8 +182,9 @@ impl Server {
         if self.now >= pending.since + self.config.patience {
             return self.stop(StopReason::Records(error));
         }
+        let is_unknown = pending.is_unknown || matches!(error, AuthorityError::Unknown { .. });
         self.effects.push(Effect::Notice(Notice::Failed(error)));
-        self.changes.pause(ticket, pending);
+        self.changes.pause(ticket, Pending { is_unknown, ..pending });
         self.timers.set(self.now + self.config.plan.backoff, Timer::Retry(ticket));
     }
 

@@ -138,6 +138,11 @@ impl Talk {
         self.backlog.push_back(message);
     }
 
+    /// What was not written is not said any more.
+    pub(super) fn forget(&mut self) {
+        self.backlog.clear();
+    }
+
     /// Messages that wait: here, and for the client to be done with them.
     pub(super) fn waiting(&self) -> usize {
         self.backlog.len() + self.stream.waiting()
