@@ -55,19 +55,30 @@ impl LocalClock {
     }
 }
 
-/// The clock that a client reads: it is set to what its process's clock shows before anything is done there.
+/// The clocks that a client reads: set to what its process's clock shows before anything is done there. The coarse one is a
+/// little behind, and stands still while the process does.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SharedClock(Arc<ManualClock>);
+pub(crate) struct SharedClock(Arc<(ManualClock, ManualClock)>);
 
 impl SharedClock {
-    pub(crate) fn set(&self, shown: Duration) {
-        self.0.set(shown);
+    pub(crate) fn set(&self, shown: Duration, slept: Duration) {
+        let (exact, coarse) = &*self.0;
+        exact.set(shown);
+        let behind = nanos(shown.saturating_sub(slept)) / COARSE_STEP * COARSE_STEP;
+        coarse.set(Duration::from_nanos(behind));
     }
 }
 
+/// The steps of a coarse clock, as nanoseconds.
+const COARSE_STEP: u64 = 4_000_000;
+
 impl Clock for SharedClock {
     fn now(&self) -> Duration {
-        self.0.now()
+        self.0.0.now()
+    }
+
+    fn coarse(&self) -> u64 {
+        nanos(self.0.1.now())
     }
 }
 

@@ -10,7 +10,6 @@ use super::{Verdict, Watch};
 use crate::facts::{ClientView, Fact, Hold, Scene};
 use crate::world::lock_no;
 
-#[derive(Default)]
 pub(super) struct Barrier;
 
 impl Watch for Barrier {
@@ -32,11 +31,11 @@ impl Watch for Barrier {
     }
 }
 
-/// Whether the server's table has what this client holds, or more.
+/// Whether the server's table has what this client holds, or more: it may have been granted more, and not know it yet.
 fn knows(server: &Server, view: &ClientView, hold: &Hold) -> bool {
     server.locks_from(Key::MIN).any(|entry| {
         let is_it =
-            |party, mode: Mode, token| view.is(party) && token == hold.token && mode.satisfies(hold.held);
+            |party, mode: Mode, token| view.is(party) && token >= hold.token && mode.satisfies(hold.held);
         lock_no(entry.range.start()) == hold.lock
             && entry.holders.iter().any(|holder| is_it(holder.party, holder.mode, holder.token))
     })

@@ -73,12 +73,16 @@ pub(super) struct ClientProcess<'a> {
     pub(super) locks: &'a Locks,
     outbox: Outbox,
     shown: SharedClock,
+    /// How long it stood still.
+    slept: Duration,
     pub(super) clock: LocalClock,
     pub(super) status: Status,
     /// What came while it stood still.
     backlog: VecDeque<Stimulus>,
     tick_due: Option<Time>,
     pub(super) links: BTreeMap<Connection, usize>,
+    /// The connection that it listens to, as far as it has got.
+    talks_on: Option<Connection>,
     pub(super) users: Vec<User<'a>>,
     pub(super) bells: Bells,
     pub(super) embedder: Embedder,
@@ -105,7 +109,7 @@ impl World<'_> {
             SharedClock::default(),
             Outbox::new(Random::new(self.seed, stream::CARRIERS + number as u64)),
         );
-        shown.set(clock.show(self.now));
+        shown.set(clock.show(self.now), Duration::ZERO);
         let client = Client::new(self.client_config(instance, random.next()), shown.clone(), outbox.clone());
         // Each place is for one process, and processes are counted.
         let locks = self.places[number].get_or_init(|| client.locks());
@@ -133,11 +137,13 @@ impl World<'_> {
             locks,
             outbox,
             shown,
+            slept: Duration::ZERO,
             clock,
             status: Status::Running,
             backlog: VecDeque::new(),
             tick_due: None,
             links: BTreeMap::new(),
+            talks_on: None,
             bells: Bells::new(users.len()),
             users,
             embedder: Embedder::new(self.plan.locks),
@@ -190,6 +196,8 @@ impl World<'_> {
         let process = &mut self.clients[client];
         match process.status {
             Status::Gone => {}
+            // What came before goes first.
+            _ if !process.backlog.is_empty() => process.backlog.push_back(stimulus),
             Status::Frozen(_) => process.backlog.push_back(stimulus),
             Status::Running => {
                 self.feel(client, stimulus);
@@ -201,7 +209,7 @@ impl World<'_> {
     fn feel(&mut self, client: usize, stimulus: Stimulus) {
         let now = self.now;
         let process = &mut self.clients[client];
-        process.shown.set(process.clock.show(now));
+        process.shown.set(process.clock.show(now), process.slept);
         match stimulus {
             Stimulus::Tick(due) if process.tick_due == Some(due) => {
                 process.tick_due = None;
@@ -209,7 +217,10 @@ impl World<'_> {
             }
             Stimulus::Tick(_) => {}
             Stimulus::Connected(connection) => process.client.connected(connection),
-            Stimulus::Disconnected(connection) => process.client.disconnected(connection),
+            Stimulus::Disconnected(connection) => {
+                process.talks_on.take_if(|it| *it == connection);
+                process.client.disconnected(connection);
+            }
             Stimulus::Frame(connection, bytes) => self.client_hears(client, connection, &bytes),
             Stimulus::User(user, turn) => self.user_turn(client, user, turn),
             Stimulus::Invalidated(key) => self.invalidated(client, key),
@@ -223,8 +234,7 @@ impl World<'_> {
 
     fn client_hears(&mut self, client: usize, connection: Connection, bytes: &[u8]) {
         self.counts.frames += 1;
-        let link = self.clients[client].links.get(&connection).copied();
-        let is_open = link.is_some_and(|link| self.network.links[link].is_open_at_client);
+        let is_open = self.clients[client].talks_on == Some(connection);
         let arrived = if is_open { self.arriving(client, bytes) } else { None };
         if let Ok(frame) = Frame::decode(bytes) {
             self.log.line(self.now, format_args!("c{client} hears {}", Brief(&frame)));
@@ -265,6 +275,7 @@ impl World<'_> {
         match wish {
             Wish::Connect(connection) => {
                 let server = self.look_up_leader(client);
+                self.clients[client].talks_on = Some(connection);
                 self.log.line(self.now, format_args!("c{client} connects to s{server}"));
                 self.connect(client, connection, server);
             }
@@ -275,6 +286,7 @@ impl World<'_> {
                 }
             }
             Wish::Close(connection) => {
+                self.clients[client].talks_on.take_if(|it| *it == connection);
                 self.log.line(self.now, format_args!("c{client} closes its connection"));
                 self.close_at_client(client, connection);
             }
@@ -333,18 +345,31 @@ impl World<'_> {
     pub(super) fn thaw_client(&mut self, client: usize) {
         let Status::Frozen(since) = self.clients[client].status else { return };
         self.log.line(self.now, format_args!("c{client} goes on"));
-        if self.has(Canary::SleepyClock) {
-            let slept = self.now - since;
-            self.clients[client].clock.lose(slept);
-        }
+        let (slept, is_sleepy) = (self.now - since, self.has(Canary::SleepyClock));
         let process = &mut self.clients[client];
-        process.status = Status::Running;
-        // What waited is dealt with one after the other, and timers that are due come somewhere between.
-        let mut at = self.now;
-        for stimulus in std::mem::take(&mut process.backlog) {
-            at += process.random.short_time(Duration::ZERO, Duration::from_micros(500));
-            self.queue.push(at, Event::Client(client, stimulus));
+        process.slept += slept;
+        if is_sleepy {
+            process.clock.lose(slept);
         }
+        process.status = Status::Running;
+        // Of what waited timers may come first; the rest keeps its order.
+        if process.random.permille(500) {
+            process.backlog.make_contiguous().sort_by_key(|it| !matches!(it, Stimulus::Tick(_)));
+        }
+        self.queue.push(self.now, Event::DrainClient(client));
+    }
+
+    /// A process that goes on deals with what waited, one after the other.
+    pub(super) fn drain_client(&mut self, client: usize) {
+        let process = &mut self.clients[client];
+        if process.status != Status::Running {
+            return;
+        }
+        let Some(stimulus) = process.backlog.pop_front() else { return };
+        let pause = process.random.short_time(Duration::ZERO, Duration::from_micros(500));
+        self.queue.push(self.now + pause, Event::DrainClient(client));
+        self.feel(client, stimulus);
+        self.settle_client(client);
     }
 
     /// The process dies.
@@ -424,7 +449,7 @@ impl World<'_> {
         if process.status != Status::Running || process.leaving != Leaving::No {
             return;
         }
-        process.shown.set(process.clock.show(now));
+        process.shown.set(process.clock.show(now), process.slept);
         process.leaving = Leaving::Left;
         process.embedder.stop_caching();
         self.views[client].cached.fill(None);

@@ -77,6 +77,8 @@ pub(crate) enum Event {
     Fault(Planned),
     ThawClient(usize),
     ThawServer(usize, u64),
+    DrainClient(usize),
+    DrainServer(usize, u64),
     /// A machine gets a client's process: as this instance.
     StartClient(usize, u128),
     /// A process that was to leave makes room for another, whether it has left or not.
@@ -218,6 +220,8 @@ impl<'a> World<'a> {
             Event::Fault(planned) => self.fault(planned),
             Event::ThawClient(client) => self.thaw_client(client),
             Event::ThawServer(server, life) => self.thaw_server(server, life),
+            Event::DrainClient(client) => self.drain_client(client),
+            Event::DrainServer(server, life) => self.drain_server(server, life),
             Event::StartClient(machine, instance) => self.start_client(machine, instance),
             Event::ReplaceClient(client, machine, instance) => self.replace_client(client, machine, instance),
             Event::StartServer(server) => self.start_server(server),
@@ -246,6 +250,11 @@ impl<'a> World<'a> {
     fn violate(&mut self, property: Property, what: String) {
         let at = self.now;
         self.judge.violation.get_or_insert(Violation { property, what, at });
+    }
+
+    /// A client in which something has panicked cannot even be dropped: it is left where it is.
+    pub(crate) fn abandon_clients(&mut self) {
+        std::mem::forget(std::mem::take(&mut self.clients));
     }
 
     /// Whether this bug is planted.

@@ -6,7 +6,7 @@ use tidelock_authority::{
     Authority, AuthorityError, Campaign, Candidate, Change, Leader, MemAuthority, Outcome, Seat,
 };
 use tidelock_format::Term;
-use tidelock_lock_server::{Records, Ticket};
+use tidelock_lock_server::{Handover, Records, Ticket};
 
 use super::server::Work;
 use super::{Event, NO_TERM, RecordViews, World};
@@ -64,6 +64,8 @@ pub(super) struct Archive {
     pub(super) slow_until: Time,
     /// Where the next server that comes there dies.
     pub(super) armed: Option<CrashPoint>,
+    /// What a leader that stopped has left for the next.
+    pub(super) handover: Option<Handover>,
     pub(super) random: Random,
 }
 
@@ -71,6 +73,8 @@ pub(super) struct Archive {
 pub(super) enum Begun {
     /// This server leads, and these are the records.
     Leading(Leader, Records),
+    /// The same, and here is what the last one left.
+    TakingOver(Leader, Records, Handover),
     /// It died on the way.
     Died,
     /// Try again.
@@ -87,6 +91,7 @@ impl Archive {
             unknown_until: Time::ZERO,
             slow_until: Time::ZERO,
             armed: None,
+            handover: None,
             random,
         }
     }
@@ -200,6 +205,15 @@ impl World<'_> {
         if self.dies_at(server, CrashPoint::AfterCampaign) {
             return Begun::Died;
         }
+        if let Some(handover) = self.records.handover.take() {
+            let records = Records::read(&self.records.authority).expect("memory can be read");
+            return Begun::TakingOver(leader, records, handover);
+        }
+        self.begin_grace(server, leader)
+    }
+
+    /// The server that leads has no table, and begins to recover.
+    pub(super) fn begin_grace(&mut self, server: usize, leader: Leader) -> Begun {
         self.spoil();
         let begun = leader.begin_grace().and_then(|_| Records::read(&self.records.authority));
         self.records.refresh();

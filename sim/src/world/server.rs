@@ -134,9 +134,14 @@ impl World<'_> {
         if !process.lives(life) {
             return;
         }
-        if process.status == Status::Frozen {
+        // What came before goes first.
+        if process.status == Status::Frozen || !process.backlog.is_empty() {
             return process.backlog.push_back(work);
         }
+        self.do_work(server, work);
+    }
+
+    fn do_work(&mut self, server: usize, work: Work) {
         match work {
             Work::Tick(due) => self.server_tick(server, due),
             Work::Opened(link) => {
@@ -267,19 +272,22 @@ impl World<'_> {
         if let Some(term) = self.servers[server].term() {
             self.judge(&Fact::Stopped { term, reason });
         }
-        if let (StopReason::Asked, Some(leading)) = (reason, &self.servers[server].leading) {
+        if let Some(leading) = self.step_down(server)
+            && *reason == StopReason::Asked
+        {
             let _ = leading.leader.resign();
+            // What it leaves may be lost on the way.
+            let is_lost = self.servers[server].random.permille(250);
+            self.records.handover = leading.server.hand_over().filter(|_| !is_lost);
         }
-        self.step_down(server);
     }
 
     /// Leads no longer: its connections are closed, and it is a candidate again.
-    fn step_down(&mut self, server: usize) {
+    fn step_down(&mut self, server: usize) -> Option<Leading> {
         let process = &mut self.servers[server];
-        if process.leading.take().is_none() {
-            return;
-        }
+        let led = process.leading.take()?;
         let life = process.life;
+        process.backlog.clear();
         // What comes for the one that led is not for the next.
         process.life += 1;
         self.note_leaderless();
@@ -289,6 +297,7 @@ impl World<'_> {
             }
         }
         self.elect_later(server);
+        Some(led)
     }
 
     fn note_leaderless(&mut self) {
@@ -334,25 +343,48 @@ impl World<'_> {
 
     /// Campaigns, and leads if that is won.
     fn lead(&mut self, server: usize) {
-        match self.campaign(server) {
+        let begun = self.campaign(server);
+        self.begin_to_lead(server, begun);
+    }
+
+    fn begin_to_lead(&mut self, server: usize, begun: Begun) {
+        let (config, shown) = (self.server_config(), self.servers[server].clock.show(self.now));
+        match begun {
             Begun::Died => {}
             Begun::Failed => self.elect_later(server),
             Begun::Leading(leader, records) => {
-                let mut config = ServerConfig::new(SERVICE);
-                config.plan = self.plan.timeouts;
-                config.window = self.plan.windows.1;
-                config.locks_per_step = self.plan.locks_per_step;
-                config.patience = self.plan.timeouts.lease;
-                let shown = self.servers[server].clock.show(self.now);
                 let machine = Server::new(config, leader.term(), records, shown);
-                self.servers[server].leading =
-                    Some(Leading { server: machine, leader, tick_due: None, is_flush_due: false });
-                if self.leaderless_since.is_none() {
-                    self.leaderless_since = Some(self.now);
+                self.begin_to_serve(server, machine, leader);
+            }
+            Begun::TakingOver(leader, records, handover) => {
+                match Server::taking_over(config, leader.term(), records, handover, shown) {
+                    Ok(machine) => self.begin_to_serve(server, machine, leader),
+                    Err(error) => {
+                        self.log.line(self.now, format_args!("s{server} cannot take over: {error}"));
+                        let begun = self.begin_grace(server, leader);
+                        self.begin_to_lead(server, begun);
+                    }
                 }
-                self.set_server_timer(server);
             }
         }
+    }
+
+    fn server_config(&self) -> ServerConfig {
+        let mut config = ServerConfig::new(SERVICE);
+        config.plan = self.plan.timeouts;
+        config.window = self.plan.windows.1;
+        config.locks_per_step = self.plan.locks_per_step;
+        config.patience = self.plan.timeouts.lease;
+        config
+    }
+
+    fn begin_to_serve(&mut self, server: usize, machine: Server, leader: Leader) {
+        self.servers[server].leading =
+            Some(Leading { server: machine, leader, tick_due: None, is_flush_due: false });
+        if self.leaderless_since.is_none() {
+            self.leaderless_since = Some(self.now);
+        }
+        self.set_server_timer(server);
     }
 
     /// Another takes over while the leader runs. That one learns of it before the difference can matter: within the margin that
@@ -402,12 +434,23 @@ impl World<'_> {
         }
         process.status = Status::Running;
         self.log.line(self.now, format_args!("s{server} goes on"));
-        let mut at = self.now;
         let process = &mut self.servers[server];
-        for work in std::mem::take(&mut process.backlog) {
-            at += process.random.short_time(Duration::ZERO, Duration::from_micros(500));
-            self.queue.push(at, Event::Server(server, life, work));
+        if process.random.permille(500) {
+            process.backlog.make_contiguous().sort_by_key(|it| !matches!(it, Work::Tick(_)));
         }
+        self.queue.push(self.now, Event::DrainServer(server, life));
+    }
+
+    /// A process that goes on deals with what waited, one after the other.
+    pub(super) fn drain_server(&mut self, server: usize, life: u64) {
+        let process = &mut self.servers[server];
+        if !process.lives(life) || process.status != Status::Running {
+            return;
+        }
+        let Some(work) = process.backlog.pop_front() else { return };
+        let pause = process.random.short_time(Duration::ZERO, Duration::from_micros(500));
+        self.queue.push(self.now + pause, Event::DrainServer(server, life));
+        self.do_work(server, work);
     }
 
     pub(super) fn thaw_all(&mut self) {
