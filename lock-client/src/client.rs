@@ -67,12 +67,18 @@ impl Client {
         self.0.look(|desk| desk.next_tick())
     }
 
+    /// Until when what is held may be used, by the client's clock; `None` if it may not be used at all.
+    pub fn lease_ends(&self) -> Option<Duration> {
+        self.0.look(|desk| desk.lease_ends())
+    }
+
     /// No lock is taken any more. What is held comes down when others want it, without an invalidation.
     pub fn close(&self) {
         self.0.at_desk(|desk, _| desk.close());
     }
 
-    /// Says farewell to the server: what is held is void as soon as it has answered.
+    /// Says farewell to the server. No lock is taken any more, and what is held may not be used: the server gives it away as
+    /// soon as it hears that. Guards that there still are say so.
     pub fn leave(&self) {
         self.0.at_desk(|desk, _| desk.leave());
     }

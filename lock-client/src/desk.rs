@@ -53,6 +53,8 @@ pub(crate) struct Desk {
     pub(crate) session: ClientSession,
     pub(crate) holdings: Holdings,
     pub(crate) life: Life,
+    /// Whether farewell was said.
+    is_leaving: bool,
     pub(crate) counters: Counters,
     pub(crate) carrier: Box<dyn Carrier>,
     /// Locks whose caches are being dropped, and since when.
@@ -89,6 +91,7 @@ impl Desk {
             session,
             holdings: Holdings::new(),
             life: Life::Open,
+            is_leaving: false,
             counters: Counters::default(),
             carrier,
             invalidating: HashMap::new(),
@@ -199,9 +202,17 @@ impl Desk {
         self.hold(|holdings, effects| holdings.close(effects));
     }
 
-    /// Says farewell, and takes no more part in anything.
+    /// Says farewell, and takes no more part in anything. The server gives away what is held as soon as it hears that, which
+    /// is before this client hears of it: so nothing may be used from here on.
     pub(crate) fn leave(&mut self) {
+        self.is_leaving = true;
+        self.close();
         self.talk(ClientSession::leave);
+    }
+
+    /// Until when what is held may be used.
+    pub(crate) fn lease_ends(&self) -> Option<Duration> {
+        self.session.lease().ends().filter(|_| !self.is_leaving)
     }
 
     /// Ends the session without a word.
@@ -230,7 +241,7 @@ impl Desk {
 
     /// Nobody is admitted to anything while the lease is over.
     pub(crate) fn look_at_lease(&mut self, now: Duration) {
-        let is_valid = self.session.lease().is_valid(now);
+        let is_valid = self.lease_ends().is_some_and(|ends| now < ends);
         self.hold(|holdings, effects| holdings.suspend(!is_valid, effects));
     }
 
@@ -363,7 +374,7 @@ impl Desk {
             Standing::Recover { term } => {
                 self.counters.recoveries += 1;
                 self.greeted(self.session.incarnation(), term);
-                self.hold(|holdings, _| holdings.recovering(term));
+                self.hold(|holdings, effects| holdings.recovering(term, effects));
             }
             Standing::Resumed => self.counters.resumptions += 1,
             Standing::Cut => self.counters.cuts += 1,

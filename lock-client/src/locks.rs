@@ -65,7 +65,8 @@ impl Locks {
     /// keys.
     ///
     /// # Panics
-    /// As [`lock`](Self::lock).
+    /// As [`lock`](Self::lock). J2, too, if one range is named for writing only and for anything else: neither includes the
+    /// other, and the second would wait for the first for ever.
     pub fn lock_all(
         &self,
         wanted: impl IntoIterator<Item = (KeyRange, Mode)>,
@@ -74,6 +75,8 @@ impl Locks {
         // The first of equals is the one that includes the others.
         wanted.sort_by_key(|(range, mode)| (range.start(), range.end(), !mode.may_write()));
         wanted.dedup_by(|(range, mode), (first, first_mode)| range == first && first_mode.satisfies(*mode));
+        let is_twice = wanted.windows(2).any(|pair| pair[0].0 == pair[1].0);
+        assert!(!is_twice, "J2: a lock is wanted for writing only, and for reading: it would wait for itself");
         wanted.reverse();
         let mut all = LockAll { locks: self, wanted, got: Vec::new(), next: None };
         match all.try_now() {

@@ -162,7 +162,7 @@ impl Shared {
     }
 
     fn publish_lease(&self, desk: &Desk) {
-        let until = desk.session.lease().ends().map_or(0, nanos);
+        let until = desk.lease_ends().map_or(0, nanos);
         let left = until.saturating_sub(nanos(self.now())).saturating_sub(COARSE_ERROR);
         let is_open = desk.life == Life::Open && left > 0;
         let admits_until = if is_open { self.clock.coarse() + left } else { 0 };

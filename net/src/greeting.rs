@@ -163,6 +163,8 @@ pub fn greet(service: &Service, hello: &Hello, known: Known) -> Outcome {
     match known {
         // It has given up all that it held, or is another life of the same client.
         _ if theirs == Incarnation(0) => Outcome::New { least: mine.next() },
+        // How long an expulsion is remembered is a matter of the time of day, and a later one may be forgotten first.
+        Known::Expelled(_) if theirs > mine => Outcome::Expelled { upto: theirs },
         _ if theirs > mine => Outcome::Mismatch(Mismatch::Session { theirs, known: mine }),
         Known::Live(_) if theirs == mine => Outcome::Resumed,
         Known::Unheard(_) if theirs == mine => Outcome::Recover,

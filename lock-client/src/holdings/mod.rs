@@ -22,6 +22,7 @@ mod telling;
 mod view;
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 
 use slab::Slab;
 use tidelock_format::{Key, KeyRange, Term, Token};
@@ -183,6 +184,15 @@ pub struct Holdings {
     refresh: u64,
 }
 
+/// What tells two states apart, for whoever goes through all of them.
+impl Hash for Holdings {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { entries, by_start, discarding, held, term, told, is_closed, is_suspended, refresh } = self;
+        entries.iter().for_each(|entry| entry.hash(state));
+        (by_start, discarding, held, term, told, is_closed, is_suspended, refresh).hash(state);
+    }
+}
+
 impl Holdings {
     /// Nothing, and no server.
     pub fn new() -> Self {
@@ -305,13 +315,13 @@ impl Holdings {
 
     /// The session goes on with the server of `term`, which knows nothing of what is held: it is to be told, see
     /// [`next_part`](Self::next_part).
-    pub fn recovering(&mut self, term: Term) {
+    pub fn recovering(&mut self, term: Term, effects: &mut Vec<Effect>) {
         self.term = term;
         self.told = Told::before(Key::MIN);
-        for (_, entry) in &mut self.entries {
-            if let Entry::Live(lock) = entry {
-                lock.asked = None;
-            }
+        for id in self.ids() {
+            self.live(id).asked = None;
+            // Asked for, and wanted by nobody any more: no answer will come.
+            self.forget_if_nothing(id, effects);
         }
     }
 

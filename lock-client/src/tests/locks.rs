@@ -387,6 +387,40 @@ fn after_closing_nothing_is_taken_and_everything_is_ceded() {
     assert!(locks.dump().is_empty());
 }
 
+/// a lock that was asked for, and that nobody waits for by the time its server is gone.
+#[test]
+fn who_stopped_waiting_before_a_new_server_came_leaves_nothing_behind() {
+    let mut scene = Scene::new();
+    let locks = scene.locks.clone();
+    let waiting = locks.lock(range(1), Write).try_now().expect_err("asks");
+    drop(waiting);
+    scene.cut();
+    scene.later(Duration::from_secs(1));
+    scene.connect();
+    scene.recovers(2);
+    scene.client.check();
+    assert!(locks.dump().is_empty());
+    scene.heard();
+    scene.holds(1, Write);
+}
+
+/// The server gives away what a leaver held when it hears the farewell, which is before it answers.
+#[test]
+fn who_has_said_farewell_may_not_use_what_it_holds() {
+    let mut scene = Scene::new();
+    scene.holds(1, Write);
+    let locks = scene.locks.clone();
+    let guard = locks.try_lock(&range(1), Write).unwrap();
+    scene.client.leave();
+    assert_eq!(guard.check(), Err(GuardError::LeaseOver));
+    assert_eq!(scene.client.lease_ends(), None);
+    assert_eq!(locks.lock(range(1), Write).wait().map(drop).unwrap_err(), LockError::Closed);
+    scene.later(Duration::from_secs(8));
+    assert!(!guard.is_valid(), "whatever the server still answers");
+    drop(guard);
+    scene.client.check();
+}
+
 /// whatever a client is at, ending it leaves nothing behind but guards that say so.
 #[test]
 fn a_client_is_ended_in_whatever_state() {

@@ -1,0 +1,1 @@
+//! Tests of the simulation: that it repeats itself, and that it finds what was planted.
