@@ -184,7 +184,12 @@ impl Stream {
     /// N2, if it was not delivered, or has been reported already: a broken caller.
     pub fn handled(&mut self, number: Number) {
         assert!(self.is_being_handled(number), "N2: message {} is not being handled", number.0);
-        self.done_early.insert(number);
+        // As a rule they are done in order, and nothing has to be noted.
+        if number == self.done.next() {
+            self.done = number;
+        } else {
+            self.done_early.insert(number);
+        }
         while self.done_early.remove(&self.done.next()) {
             self.done = self.done.next();
         }

@@ -1,14 +1,12 @@
 //! The thread that listens: connects, reads, ticks.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mio::{Events, Poll};
-use tidelock_net::transport::{Heard, Link};
+use tidelock_net::transport::{Heard, Link, Watch};
 use tidelock_net::{Connection, FRAME_BYTES_MAX, Frame};
 
-use super::wire::{LINK, Wire};
+use super::wire::Wire;
 use crate::clock::nanos;
 use crate::{BootClock, Client, Clock};
 
@@ -16,9 +14,10 @@ use crate::{BootClock, Client, Clock};
 const BURST_BYTES: usize = 256 << 10;
 
 pub(super) struct Listener {
-    poll: Poll,
     wire: Arc<Wire>,
     client: Client,
+    /// The present connection, and what to wait for.
+    watch: Option<(Connection, Watch)>,
     /// The connection whose being made has been told.
     told: Option<Connection>,
     /// Frames on their way to the desk, one behind the other, and where each ends.
@@ -37,24 +36,16 @@ enum Read {
 }
 
 impl Listener {
-    pub(super) fn new(poll: Poll, wire: Arc<Wire>, client: Client) -> Self {
-        Self { poll, wire, client, told: None, bytes: Vec::new(), ends: Vec::new() }
+    pub(super) fn new(wire: Arc<Wire>, client: Client) -> Self {
+        Self { wire, client, watch: None, told: None, bytes: Vec::new(), ends: Vec::new() }
     }
 
     pub(super) fn run(mut self) {
-        let mut events = Events::with_capacity(8);
         self.client.tick();
         while !self.wire.state().is_stopped {
             self.connect();
-            self.sleep(&mut events);
+            self.sleep();
             self.tick();
-            for event in &events {
-                if event.token() == LINK
-                    && let Some((_, link)) = &mut self.wire.state().link
-                {
-                    link.ready(event);
-                }
-            }
             self.listen();
         }
     }
@@ -66,9 +57,11 @@ impl Listener {
             let Some(connection) = wanted else { return };
             let target = &self.wire.target;
             let link = Link::connect(&target.address, &target.options, connection.0);
-            let link = link.and_then(|mut link| link.register(self.poll.registry(), LINK).map(|()| link));
-            match link {
-                Ok(link) => self.wire.state().link = Some((connection, link)),
+            match link.and_then(|link| Ok((Watch::new(&link)?, link))) {
+                Ok((watch, link)) => {
+                    self.watch = Some((connection, watch));
+                    self.wire.state().link = Some((connection, link));
+                }
                 Err(error) => {
                     tracing::debug!(%error, address = %target.address, "no connection to the lock server");
                     self.client.disconnected(connection);
@@ -78,18 +71,30 @@ impl Listener {
         }
     }
 
-    fn sleep(&mut self, events: &mut Events) {
+    fn sleep(&mut self) {
         let until = self.wire.sleep();
-        let timeout =
-            (until != u64::MAX).then(|| Duration::from_nanos(until).saturating_sub(BootClock.now()));
-        if let Err(error) = self.poll.poll(events, timeout)
-            && error.kind() != io::ErrorKind::Interrupted
-        {
+        let limit = (until != u64::MAX).then(|| Duration::from_nanos(until).saturating_sub(BootClock.now()));
+        self.look();
+        let watch = self.watch.as_ref().map(|(_, watch)| watch);
+        if let Err(error) = self.wire.bell.wait_on(watch, limit) {
             tracing::error!(%error, "cannot wait for the lock server");
             // Better slow than at full speed.
             std::thread::sleep(Duration::from_millis(10));
         }
         self.wire.is_awake();
+    }
+
+    /// What is worth waiting for now.
+    fn look(&mut self) {
+        let mut state = self.wire.state();
+        let Some((connection, watch)) = &mut self.watch else { return };
+        match state.link_of(*connection) {
+            Some(link) => watch.look(link),
+            None => {
+                drop(state);
+                self.watch = None;
+            }
+        }
     }
 
     fn tick(&self) {

@@ -43,12 +43,11 @@ impl Driver {
         threads_max: usize,
         embedder: Arc<dyn Invalidate>,
     ) -> io::Result<Self> {
-        let poll = mio::Poll::new()?;
-        let wire = Arc::new(Wire::new(&poll, target)?);
+        let wire = Arc::new(Wire::new(target)?);
         let pool = Arc::new(Pool::new(threads_max, embedder));
         let carrier = WireCarrier::new(wire.clone(), pool.clone());
         let client = Client::new(config, BootClock, carrier);
-        let listener = Listener::new(poll, wire.clone(), client.clone());
+        let listener = Listener::new(wire.clone(), client.clone());
         let thread = std::thread::Builder::new().name("tidelock-locks".into());
         let listener = Some(thread.spawn(move || listener.run())?);
         Ok(Self { client, wire, pool, listener })

@@ -6,19 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use mio::{Poll, Token, Waker};
 use tidelock_net::Connection;
-use tidelock_net::transport::{Address, ConnectOptions, Flushed, Link};
+use tidelock_net::transport::{Address, Bell, ConnectOptions, Flushed, Link};
 
 use super::pool::Pool;
 use crate::carrier::Carrier;
 use crate::clock::nanos;
 use crate::{Invalidation, Loss};
-
-/// The token that wakes the listener.
-pub(super) const WAKE: Token = Token(0);
-/// That of the socket.
-pub(super) const LINK: Token = Token(1);
 
 /// Where the server is.
 #[derive(Clone, Debug)]
@@ -31,7 +25,7 @@ pub(crate) struct Target {
 pub(super) struct Wire {
     pub(super) target: Target,
     state: Mutex<State>,
-    waker: Waker,
+    pub(super) bell: Bell,
     /// When the client is to be ticked next, as nanoseconds of the clock.
     next_tick: AtomicU64,
     /// Until when the listener sleeps, likewise; zero while it does not.
@@ -47,11 +41,11 @@ pub(super) struct State {
 }
 
 impl Wire {
-    pub(super) fn new(poll: &Poll, target: Target) -> io::Result<Self> {
-        let waker = Waker::new(poll.registry(), WAKE)?;
+    pub(super) fn new(target: Target) -> io::Result<Self> {
+        let bell = Bell::new()?;
         let state = Mutex::new(State::default());
         let (next_tick, sleeps_until) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Self { target, state, waker, next_tick, sleeps_until })
+        Ok(Self { target, state, bell, next_tick, sleeps_until })
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -78,15 +72,9 @@ impl Wire {
         self.sleeps_until.store(0, Ordering::SeqCst);
     }
 
-    fn wake(&self) {
-        if let Err(error) = self.waker.wake() {
-            tracing::error!(%error, "the thread that listens to the lock server cannot be woken");
-        }
-    }
-
     pub(super) fn stop(&self) {
         self.state().is_stopped = true;
-        self.wake();
+        self.bell.ring();
     }
 }
 
@@ -120,7 +108,7 @@ impl WireCarrier {
 impl Carrier for WireCarrier {
     fn connect(&mut self, connection: Connection) {
         self.wire.state().wanted = Some(connection);
-        self.wire.wake();
+        self.wire.bell.ring();
     }
 
     fn write(&mut self, connection: Connection, bytes: &[u8]) {
@@ -136,8 +124,10 @@ impl Carrier for WireCarrier {
         }
         let mut state = self.wire.state();
         let Some((_, link)) = &mut state.link else { return };
-        // What does not go out now goes out with the next event; a link that is broken is found by the listener.
-        let (Ok(Flushed::All | Flushed::Blocked) | Err(_)) = link.flush();
+        if !matches!(link.flush(), Ok(Flushed::All)) {
+            // The listener waits for room, or finds that the link is broken.
+            self.wire.bell.ring();
+        }
     }
 
     fn close(&mut self, connection: Connection) {
@@ -159,7 +149,7 @@ impl Carrier for WireCarrier {
         // SeqCst: see `Wire::sleep`.
         self.wire.next_tick.store(next, Ordering::SeqCst);
         if next < self.wire.sleeps_until.load(Ordering::SeqCst) {
-            self.wire.wake();
+            self.wire.bell.ring();
         }
     }
 

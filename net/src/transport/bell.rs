@@ -5,7 +5,7 @@
 //! round trip. `poll(2)` tells of what *is*, not of what changed, so nothing that was not read is forgotten either.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
@@ -42,9 +42,21 @@ impl Bell {
     /// # Errors
     /// If the system cannot wait: it has no memory, for one.
     pub fn wait(&self, link: Option<&Link>, limit: Option<Duration>) -> io::Result<()> {
+        self.wait_for(link.map(|link| (link.as_fd(), link.awaits())), limit)
+    }
+
+    /// The same for a link that other threads may write to meanwhile. Whoever of them is left with something unwritten rings.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub fn wait_on(&self, watch: Option<&Watch>, limit: Option<Duration>) -> io::Result<()> {
+        self.wait_for(watch.map(|watch| (watch.socket.as_fd(), watch.awaits)), limit)
+    }
+
+    fn wait_for(&self, link: Option<(BorrowedFd<'_>, PollFlags)>, limit: Option<Duration>) -> io::Result<()> {
         let bell = PollFd::new(&self.event, PollFlags::IN);
         // Without a link, the bell twice.
-        let link = link.map(|link| PollFd::from_borrowed_fd(link.as_fd(), link.awaits()));
+        let link = link.map(|(socket, awaits)| PollFd::from_borrowed_fd(socket, awaits));
         let mut waited = [bell.clone(), link.unwrap_or(bell)];
         // Longer than the system can wait is for ever.
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
@@ -57,5 +69,27 @@ impl Bell {
             let _ = rustix::io::read(&self.event, &mut [0; 8]);
         }
         Ok(())
+    }
+}
+
+/// A link as a thread sees it that waits while other threads have it.
+#[derive(Debug)]
+pub struct Watch {
+    socket: OwnedFd,
+    awaits: PollFlags,
+}
+
+impl Watch {
+    /// Of this link, as it is now.
+    ///
+    /// # Errors
+    /// If there are too many open files.
+    pub fn new(link: &Link) -> io::Result<Self> {
+        Ok(Self { socket: link.as_fd().try_clone_to_owned()?, awaits: link.awaits() })
+    }
+
+    /// Looks at the link again, for what is worth waiting for. To be called before each wait.
+    pub fn look(&mut self, link: &Link) {
+        self.awaits = link.awaits();
     }
 }

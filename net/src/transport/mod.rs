@@ -53,7 +53,7 @@ mod socket_file;
 mod tls;
 
 pub use address::{Address, AddressError};
-pub use bell::Bell;
+pub use bell::{Bell, Watch};
 pub use link::{ConnectOptions, Flushed, Heard, Link};
 pub use link_error::LinkError;
 pub use listen_error::{AcceptError, ListenError};
