@@ -4,9 +4,11 @@
 //! once, however often the connection breaks; [`greet`] decides what becomes of a client that comes (again), and never
 //! leaves it guessing; [`TimeoutPlan`] holds every time limit and refuses those that do not go together.
 //!
-//! [`Frame`] is what travels on a connection, and [`ClientSession`] is a client's side of it all.
+//! [`Frame`] is what travels on a connection, and [`ClientSession`] is a client's side of it all. Who is at the other end of
+//! a connection is its [`Principal`], and never what it says.
 //!
-//! All of it is state machines and data: no I/O, no clock, no thread, no knowledge of locks.
+//! All of that is state machines and data: no I/O, no clock, no thread, no knowledge of locks. What carries it over sockets is
+//! `transport`, which is a feature that can be left out.
 #![forbid(unsafe_code)]
 
 mod client;

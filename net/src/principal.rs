@@ -61,6 +61,16 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
 
+    const PAGE: &str = include_str!("../../docs/transports.md");
+
+    #[test]
+    fn the_page_about_connections_shows_how_clients_are_named() {
+        for (who, principal) in [("user 1000", Principal::User(1000)), ("nobody", Principal::Anonymous)] {
+            let row = format!("| {who} | `{}` |", principal.client_id(0x0102));
+            assert!(PAGE.contains(&row), "docs/transports.md has no row {row}");
+        }
+    }
+
     /// Computed apart from this code: records of clients outlive its versions, so it may never change.
     #[test]
     fn a_name_stays_what_it_is() {

@@ -159,5 +159,9 @@ mod tests {
         inbox.filled(8);
         assert_eq!(inbox.next_frame(usize::MAX), Ok(None));
         assert_eq!(inbox.space().len(), FRAME_BYTES_MAX - 8);
+        let mut inbox = Inbox::new();
+        inbox.space()[..4].copy_from_slice(&(FRAME_BYTES_MAX as u32 + 1).to_le_bytes());
+        inbox.filled(4);
+        assert!(inbox.next_frame(usize::MAX).is_err(), "whatever the limit, a frame has an end");
     }
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
+use rustix::event::PollFlags;
 
 use super::inbox::Inbox;
 use super::outbox::Outbox;
@@ -157,6 +158,14 @@ impl Link {
     /// Takes note of an event. [`flush`](Self::flush) and [`read`](Self::read) are to be called then.
     pub fn ready(&mut self, event: &Event) {
         self.has_hung_up |= event.is_read_closed() || event.is_error();
+    }
+
+    /// What is worth waiting for, if all that was there has been read.
+    pub(super) fn awaits(&self) -> PollFlags {
+        // Not what TLS has not made records of: before hands are shaken, room in the socket is of no use for it.
+        let is_blocked = !self.outbox.is_empty() && self.broken.is_none();
+        let is_writing = self.stage == Stage::Connecting || is_blocked;
+        if is_writing { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN }
     }
 
     // --- who ---------------------------------------------------------------------------------------------------------

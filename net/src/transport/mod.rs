@@ -4,8 +4,8 @@
 //! frames are queued and flushed on one side, read and taken frame by frame on the other. A link proves who is at its other
 //! end ([`Link::principal`]); that is all that a server goes by.
 //!
-//! Nothing here waits: every call does what goes at once, and a poll of the `mio` crate tells when it is worth calling
-//! again. Nothing here limits time either: whoever drives a link gives it up when it takes longer to open, or is silent
+//! No call on a link waits: each does what goes at once. When it is worth calling again is told by a poll of the `mio`
+//! crate, for those with many links, or by a [`Bell`], for a thread with one. Nothing here limits time either: whoever drives a link gives it up when it takes longer to open, or is silent
 //! for longer, than the [`TimeoutPlan`](crate::TimeoutPlan) allows, and bounds how many links there are before they greet.
 //!
 //! ```
@@ -41,6 +41,7 @@
 //! ```
 
 mod address;
+mod bell;
 mod inbox;
 mod link;
 mod link_error;
@@ -52,6 +53,7 @@ mod socket_file;
 mod tls;
 
 pub use address::{Address, AddressError};
+pub use bell::Bell;
 pub use link::{ConnectOptions, Flushed, Heard, Link};
 pub use link_error::LinkError;
 pub use listen_error::{AcceptError, ListenError};

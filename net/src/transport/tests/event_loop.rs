@@ -1,11 +1,12 @@
 //! Links in an event loop that does nothing but what an event asks for.
 
+use std::thread;
 use std::time::Duration;
 
 use mio::{Events, Poll, Token};
 use proptest::prelude::*;
 
-use super::rig::{KINDS, Kind, Place, message};
+use super::rig::{KINDS, Kind, Place, ends, hear, message};
 use crate::FRAME_BYTES_MAX;
 use crate::transport::{Flushed, Heard, Link, LinkError};
 
@@ -102,6 +103,33 @@ fn talk(kind: Kind, sayings: [&[Vec<u8>]; 2]) -> [Vec<u8>; 2] {
         }
     }
     ends.map(|end| end.expect("both were there").heard)
+}
+
+/// One event tells of both, and the frame is shorter than the room for it: nothing else tells of the end.
+#[test]
+fn an_end_that_comes_together_with_the_last_frame_is_not_missed() {
+    for kind in KINDS {
+        let (mut client, mut server, _place) = ends(kind);
+        let (mut poll, mut events) = (Poll::new().unwrap(), Events::with_capacity(8));
+        server.register(poll.registry(), Token(1)).unwrap();
+        poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+        while hear(&mut server, &mut Vec::new()).unwrap() == Heard::More {}
+        client.queue(&message(1, 100));
+        client.flush().unwrap();
+        drop(client);
+        thread::sleep(Duration::from_millis(10));
+        poll.poll(&mut events, Some(Duration::from_secs(20))).unwrap();
+        events.iter().for_each(|event| server.ready(event));
+        let mut frames = Vec::new();
+        let end = loop {
+            match hear(&mut server, &mut frames) {
+                Ok(heard) => assert_eq!(heard, Heard::More, "{kind:?}: nothing will tell of the end"),
+                Err(end) => break end,
+            }
+        };
+        assert_eq!(frames, [message(1, 100)], "{kind:?}");
+        assert!(matches!(end, LinkError::Closed { rest: 0 }), "{kind:?}: {end:?}");
+    }
 }
 
 proptest! {

@@ -1,4 +1,5 @@
 //! Links and listeners, over every kind of connection that there is.
+mod bells;
 mod certificates;
 mod children;
 mod event_loop;
