@@ -15,7 +15,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("lock-server", &["format", "lock-proto"]),
     ("cli", &["sync", "format", "dev", "block-cache"]),
     ("fuzz", &["sync", "format", "dev", "lock-proto", "net", "block-cache"]),
-    ("benches", &["sync", "format", "dev", "lock-proto", "block-cache", "lock-server"]),
+    ("benches", &["sync", "format", "dev", "lock-proto", "net", "block-cache", "lock-server"]),
     ("xtask", &[]),
 ];
 
