@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::rig::{KINDS, Kind, Place, ends, hear, message};
-use crate::transport::{Bell, Heard};
+use crate::transport::{Bell, Flushed, Heard};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -53,10 +53,10 @@ fn a_link_wakes_whoever_waits_by_a_bell_as_often_as_it_can_go_on() {
                 scope.spawn(|| {
                     let bell = Bell::new().unwrap();
                     client.queue(&said);
-                    while client.queued() > 0 || !client.is_open() {
-                        client.flush().unwrap();
+                    while client.flush().unwrap() == Flushed::Blocked {
                         while client.read().unwrap() == Heard::More {}
-                        if client.queued() > 0 {
+                        // Reading may have opened it, and then there is something to flush.
+                        if client.flush().unwrap() == Flushed::Blocked {
                             bell.wait(Some(&client), Some(LONG)).unwrap();
                         }
                     }
