@@ -11,6 +11,7 @@ mod inspect;
 mod quantity;
 mod scratch;
 mod signature;
+mod sim;
 mod trace;
 mod volume;
 
@@ -35,5 +36,6 @@ fn run(args: &Args) -> Result<ExitCode, CliError> {
     match &args.command {
         Command::Bench { bench: Bench::Cache(args) } => bench::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Sim { sim } => sim::run(sim),
     }
 }

@@ -4,7 +4,7 @@ use super::Finding;
 use super::workspace::Workspace;
 
 /// What each crate may use: the complete list.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("format", &[]),
     ("sync", &[]),
     ("dev", &["sync", "format"]),
@@ -14,7 +14,8 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("block-cache", &["sync", "format", "dev"]),
     ("lock-client", &["sync", "format", "lock-proto", "net"]),
     ("lock-server", &["format", "lock-proto", "net", "authority"]),
-    ("cli", &["sync", "format", "dev", "block-cache"]),
+    ("sim", &["sync", "format", "lock-proto", "net", "authority", "lock-client", "lock-server"]),
+    ("cli", &["sync", "format", "dev", "block-cache", "sim"]),
     ("fuzz", &["sync", "format", "dev", "lock-proto", "net", "block-cache"]),
     ("benches", &["sync", "format", "dev", "lock-proto", "block-cache", "lock-server"]),
     ("xtask", &[]),
