@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use tidelock_format::BlockSize;
+use tidelock_sim::{Canary, Faults, Property};
 
 use crate::lock::LockArgs;
 use crate::locks_bench::{LocksArgs, WorkerArgs};
@@ -59,6 +60,12 @@ pub(crate) enum Command {
     Top(TopArgs),
     /// Hold a cluster lock while a command runs
     Lock(Box<LockArgs>),
+    /// Run a cluster's locks in a simulated world in which everything goes wrong
+    #[command(arg_required_else_help = true)]
+    Sim {
+        #[command(subcommand)]
+        sim: Sim,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -220,6 +227,145 @@ pub(crate) struct InspectArgs {
     /// A JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sim {
+    /// Run many seeds, and stop at the first in which something does not hold
+    Run(SimRunArgs),
+    /// Run one seed again, exactly as it was
+    Replay(SimReplayArgs),
+    /// Make a failing seed small: fewer faults, less time, fewer of everything
+    Shrink(SimShrinkArgs),
+}
+
+const SIM_RUN_EXAMPLES: &str = "\
+Examples:
+  tidelock sim run                                   2000 seeds, every kind of fault
+  tidelock sim run --seeds 100000 --start 2000
+  tidelock sim run --faults partition,client-freeze --every-fault
+  tidelock sim run --canary no-gate                  a planted bug: it has to be found
+
+A seed is a whole run: two to four clients, two or three servers that campaign for leadership, a network, a store, and what
+goes wrong between them, all drawn from that number. The lock clients and servers are the real ones. Twice the same seed is
+twice the same run; a seed in which something does not hold is printed with the command that repeats it.
+
+Kinds of faults: cut, half-open, partition, delay, late-data, client-crash, client-freeze, client-leave, client-abandon,
+slow-invalidation, server-crash, crash-point, server-freeze, usurp, hand-over, records-refuse, records-unknown,
+records-slow, drift, wall-clock, slow-store, impatience.
+
+Exit code: 0 if everything held, 1 if something did not.";
+
+/// What every run of a seed can be told.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SimArgs {
+    /// Kinds of faults that may happen, with commas between them; all, none
+    #[arg(long, value_name = "LIST", default_value = "all")]
+    pub(crate) faults: Faults,
+
+    /// Have each seed take all of these kinds, instead of those that it draws
+    #[arg(long)]
+    pub(crate) every_fault: bool,
+
+    /// Plant a bug, to see that it is found
+    #[arg(long, value_name = "NAME", value_parser = canary)]
+    pub(crate) canary: Option<Canary>,
+
+    /// Look at one property alone, Z-1 to Z-16
+    #[arg(long, value_name = "ID", value_parser = property)]
+    pub(crate) only: Option<Property>,
+
+    /// Clients [default: drawn, 2 to 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub(crate) clients: Option<u8>,
+
+    /// Users of each client [default: drawn, 1 to 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub(crate) users: Option<u8>,
+
+    /// Locks [default: drawn, 1 to 6]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) locks: Option<u8>,
+
+    /// Servers [default: drawn, 2 or 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=4))]
+    pub(crate) servers: Option<u8>,
+
+    /// For how long faults happen, in simulated seconds [default: drawn]
+    #[arg(long, value_name = "SECONDS", value_parser = quantity::seconds)]
+    pub(crate) chaos: Option<Duration>,
+
+    /// Faults that do not happen, by their numbers in the log
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) without: Vec<u32>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = SIM_RUN_EXAMPLES)]
+pub(crate) struct SimRunArgs {
+    /// How many seeds
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    pub(crate) seeds: u64,
+
+    /// The first of them
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub(crate) start: u64,
+
+    /// Threads, each with a seed of its own at a time [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<NonZero<u16>>,
+
+    /// Go on when something did not hold
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+
+    /// A JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) sim: SimArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SimReplayArgs {
+    /// Which seed
+    #[arg(value_name = "SEED")]
+    pub(crate) seed: u64,
+
+    /// Print everything that happens, a line each
+    #[arg(long)]
+    pub(crate) log: bool,
+
+    /// A JSON object instead of text
+    #[arg(long, conflicts_with = "log")]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) sim: SimArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SimShrinkArgs {
+    /// Which seed
+    #[arg(value_name = "SEED")]
+    pub(crate) seed: u64,
+
+    /// A JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) sim: SimArgs,
+}
+
+fn property(id: &str) -> Result<Property, String> {
+    Property::from_id(id).ok_or_else(|| "there are Z-1 to Z-16: see docs/invariants.md".into())
+}
+
+fn canary(name: &str) -> Result<Canary, String> {
+    let names = || Canary::ALL.map(Canary::name).join(", ");
+    Canary::from_name(name).ok_or_else(|| format!("no such bug can be planted; there are {}", names()))
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //!
 //! | code | means |
 //! |---|---|
-//! | 0 | it worked; for `inspect`: the block checks |
-//! | 1 | it was tried and failed; for `inspect`: the block does not check |
+//! | 0 | it worked; for `inspect`: the block checks; for `sim`: everything held |
+//! | 1 | it was tried and failed; for `inspect`: the block does not check; for `sim`: something did not hold |
 //! | 2 | what was asked for cannot be done, or what was given cannot be used: nothing was overwritten |
 //! | 75 | `lock`: the lock was not to be had in time |
 //! | 76 | `lock`: it was lost while the command ran |

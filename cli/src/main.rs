@@ -16,6 +16,7 @@ mod scratch;
 mod server;
 mod server_args;
 mod signature;
+mod sim;
 mod trace;
 mod volume;
 
@@ -48,5 +49,6 @@ fn run(args: &Args) -> Result<ExitCode, CliError> {
         Command::Grace { grace } => server::grace(grace),
         Command::Top(args) => server::top(args),
         Command::Lock(args) => lock::run(args),
+        Command::Sim { sim } => sim::run(sim),
     }
 }

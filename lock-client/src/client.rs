@@ -78,7 +78,8 @@ impl Client {
     }
 
     /// Says farewell to the server. No lock is taken any more, and what is held may not be used: the server gives it away as
-    /// soon as it hears that. Guards that there still are say so.
+    /// soon as it hears that. Guards that there still are say so; but what was begun under them has to have come to its end
+    /// before.
     pub fn leave(&self) {
         self.0.at_desk(|desk, _| desk.leave());
     }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::Property;
+use crate::{Fault, Faults, Property};
 
 /// A planted bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +29,8 @@ pub enum Canary {
     NewModeTold,
     /// A session's record is deleted when its end begins, and not when it has ended.
     RecordFirst,
+    /// A session's record is gone as soon as it was made.
+    RecordGone,
     /// A grant gets lost.
     GrantLost,
     /// Somebody who waits is not woken.
@@ -53,7 +55,7 @@ pub enum Canary {
 
 impl Canary {
     /// Every one.
-    pub const ALL: [Canary; 19] = [
+    pub const ALL: [Canary; 20] = [
         Canary::LongLease,
         Canary::WildClocks,
         Canary::SleepyClock,
@@ -63,6 +65,7 @@ impl Canary {
         Canary::ForgottenClient,
         Canary::NewModeTold,
         Canary::RecordFirst,
+        Canary::RecordGone,
         Canary::GrantLost,
         Canary::NotWoken,
         Canary::DeposedWrites,
@@ -87,6 +90,7 @@ impl Canary {
             Canary::ForgottenClient => "forgotten-client",
             Canary::NewModeTold => "new-mode-told",
             Canary::RecordFirst => "record-first",
+            Canary::RecordGone => "record-gone",
             Canary::GrantLost => "grant-lost",
             Canary::NotWoken => "not-woken",
             Canary::DeposedWrites => "deposed-writes",
@@ -114,6 +118,7 @@ impl Canary {
             Canary::Swapped => Property::LocalOrder,
             Canary::ForgottenClient | Canary::NewModeTold => Property::Barrier,
             Canary::RecordFirst => Property::RecordLast,
+            Canary::RecordGone => Property::NoGhosts,
             Canary::GrantLost => Property::NoLostWakeUp,
             Canary::NotWoken => Property::NoLostRequest,
             Canary::DeposedWrites => Property::SingleAuthority,
@@ -124,6 +129,23 @@ impl Canary {
             Canary::Liar => Property::NoAccusation,
             Canary::Panic => Property::Machine,
         }
+    }
+
+    /// The faults without which it would not show.
+    pub(crate) const fn needs(self) -> Faults {
+        let fault = match self {
+            Canary::LongLease | Canary::WildClocks => Fault::Partition,
+            Canary::SleepyClock => Fault::ClientFreeze,
+            Canary::ForgottenClient => Fault::ServerCrash,
+            Canary::NewModeTold => {
+                return Faults::NONE.with(Fault::ServerCrash).with(Fault::SlowInvalidation);
+            }
+            Canary::RecordFirst => Fault::ClientLeave,
+            Canary::DeposedWrites => Fault::Usurp,
+            Canary::NoGate => return Faults::NONE.with(Fault::SlowStore).with(Fault::Partition),
+            _ => return Faults::NONE,
+        };
+        Faults::NONE.with(fault)
     }
 }
 

@@ -84,10 +84,12 @@ impl Plan {
         let users = random.among(1, 3) as usize;
         let locks = random.pick(&[1, 1, 2, 2, 3, 4, 6]);
         let servers = random.among(2, 3) as usize;
-        let leases = random.among(4, 10) as u32;
+        let leases = random.among(2, 6) as u32;
         let swarm: Vec<bool> = Fault::ALL.iter().map(|_| random.permille(450)).collect();
         let is_on =
             |fault: &Fault| settings.faults.has(*fault) && (!settings.is_swarm || swarm[*fault as usize]);
+        let needed = settings.canary.map_or(Faults::NONE, Canary::needs);
+        let is_on = |fault: &Fault| is_on(fault) || (needed.has(*fault) && settings.faults.has(*fault));
         let faults = Fault::ALL.into_iter().filter(is_on).fold(Faults::NONE, Faults::with);
         let latency = random.pick(&[1u64, 5, 20, 100]);
         let mut plan = Self {
@@ -101,7 +103,7 @@ impl Plan {
             planned: Vec::new(),
             drift_ppm: 0,
             latency: Duration::from_millis(latency),
-            pause: timeouts.lease / random.pick(&[2, 8, 20]),
+            pause: timeouts.lease / random.pick(&[1, 2, 6]),
             hold: timeouts.lease / random.pick(&[4, 20, 60]),
             idle_locks_max: random.pick(&[0, 1, 2, 100]),
             windows: (random.pick(&[2, 8, 64]), random.pick(&[2, 8, 1024])),

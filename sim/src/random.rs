@@ -66,6 +66,12 @@ impl Random {
         let width = third(third(third(width, self.next()), self.next()), self.next());
         least + Duration::from_nanos(width as u64)
     }
+
+    /// A time from `least` to `most`: every other one short.
+    pub(crate) fn long_time(&mut self, least: Duration, most: Duration) -> Duration {
+        let is_short = self.permille(500);
+        if is_short { self.short_time(least, most) } else { self.time(least, most) }
+    }
 }
 
 /// A time as a whole number.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::{Canary, Faults};
+use crate::{Canary, Faults, Property};
 
 /// How to run a seed. What is left open is drawn from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Settings {
     pub without: BTreeSet<u32>,
     /// A bug to be planted.
     pub canary: Option<Canary>,
+    /// The one property to look at, instead of all.
+    pub only: Option<Property>,
     /// Whether to keep a readable log.
     pub keeps_log: bool,
 }
@@ -43,6 +45,7 @@ impl Default for Settings {
             chaos: None,
             without: BTreeSet::new(),
             canary: None,
+            only: None,
             keeps_log: false,
         }
     }
@@ -66,6 +69,7 @@ impl Settings {
         let without: Vec<String> = self.without.iter().map(u32::to_string).collect();
         flag("without", (!without.is_empty()).then(|| without.join(",")));
         flag("canary", self.canary.map(|canary| canary.to_string()));
+        flag("only", self.only.map(|property| property.id().to_owned()));
         if !self.is_swarm {
             flags.push_str(" --every-fault");
         }

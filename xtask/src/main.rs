@@ -16,6 +16,7 @@ mod models;
 mod peers;
 mod process;
 mod shuttle;
+mod sim;
 mod test;
 mod tidy;
 mod verify;
@@ -55,6 +56,8 @@ enum Verb {
     Loom(loom::Args),
     /// Run whole components under random schedules
     Shuttle(shuttle::Args),
+    /// Run a cluster's locks in a simulated world, many seeds
+    Sim(sim::Args),
     /// Throw bytes and operation sequences at the code, guided by coverage or as properties
     Fuzz(fuzz::Args),
     /// Measure the cache beside its peers in one interleaved run
@@ -84,6 +87,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Test(args) => test::run(&args),
         Verb::Loom(args) => loom::run(&args),
         Verb::Shuttle(args) => shuttle::run(&args),
+        Verb::Sim(args) => sim::run(&args),
         Verb::Fuzz(args) => fuzz::run(&args),
         Verb::Peers(args) => peers::run(&args),
         Verb::Bench(args) => bench::run(&args),

@@ -93,6 +93,11 @@ impl Property {
         Property::Machine,
     ];
 
+    /// The one with this number.
+    pub fn from_id(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|property| property.id() == id)
+    }
+
     /// Its number in `docs/invariants.md`.
     pub const fn id(self) -> &'static str {
         match self {
@@ -164,12 +169,14 @@ impl fmt::Display for Violation {
 /// All properties of one run.
 pub(crate) struct Judge {
     watches: Vec<(Property, Box<dyn Watch>)>,
+    only: Option<Property>,
     pub(crate) violation: Option<Violation>,
 }
 
 impl Judge {
-    pub(crate) fn new() -> Self {
-        let watches: Vec<(Property, Box<dyn Watch>)> = vec![
+    /// Looks at every property, or at one.
+    pub(crate) fn new(only: Option<Property>) -> Self {
+        let mut watches: Vec<(Property, Box<dyn Watch>)> = vec![
             (Property::Exclusion, Box::new(exclusion::Exclusion)),
             (Property::GrantAfterDrain, Box::new(drain::Drain)),
             (Property::OneOutstanding, Box::new(outstanding::Outstanding::default())),
@@ -186,7 +193,15 @@ impl Judge {
             (Property::Linearizable, Box::new(linear::Linear::default())),
             (Property::NoAccusation, Box::new(accusation::Accusation)),
         ];
-        Self { watches, violation: None }
+        watches.retain(|(property, _)| only.is_none_or(|only| only == *property));
+        Self { watches, only, violation: None }
+    }
+
+    /// Notes what is wrong, if this is looked at and nothing was wrong before.
+    pub(crate) fn note(&mut self, violation: Violation) {
+        if self.only.is_none_or(|only| only == violation.property) {
+            self.violation.get_or_insert(violation);
+        }
     }
 
     /// Shows a fact to every property. The first that objects decides.

@@ -1,1 +1,5 @@
-//! Tests of the simulation: that it repeats itself, and that it finds what was planted.
+//! Tests of the simulation: that it repeats itself, that it finds what was planted, and that it finds nothing else.
+
+mod canaries;
+mod repeating;
+mod seeds;

@@ -433,6 +433,11 @@ impl World<'_> {
 
     fn leave(&mut self, client: usize) {
         let process = &mut self.clients[client];
+        if process.leaving == Leaving::Closed && process.users.iter().any(User::calls) {
+            // Guards may be out, but not writes: who has said farewell has given up everything.
+            let again = Event::Client(client, Stimulus::Leave);
+            return self.queue.push(self.now + Duration::from_millis(10), again);
+        }
         if process.leaving == Leaving::Closed {
             process.leaving = Leaving::Left;
             self.log.line(self.now, format_args!("c{client} leaves"));

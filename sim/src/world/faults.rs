@@ -21,7 +21,7 @@ impl World<'_> {
         let random = &mut Random::new(salt, 1);
         self.log.line(self.now, format_args!("fault {number}: {fault}"));
         let lease = self.plan.timeouts.lease;
-        let until = self.now + random.short_time(lease / 10, lease * 2);
+        let until = self.now + random.long_time(lease / 10, lease * 2);
         let is_told = random.permille(600);
         match fault {
             Fault::Cut => self.fault_on_link(random, fault, |_| true),
@@ -39,7 +39,7 @@ impl World<'_> {
             Fault::ClientFreeze => {
                 if let Some(client) = self.any_client(random) {
                     self.faults.count(fault);
-                    self.freeze_client(client, random.short_time(lease / 20, lease * 4));
+                    self.freeze_client(client, random.long_time(lease / 20, lease * 4));
                 }
             }
             Fault::ClientLeave => self.have_client_leave(random, fault),
@@ -60,7 +60,7 @@ impl World<'_> {
             Fault::ServerFreeze => {
                 if let Some(server) = self.running_leader() {
                     self.faults.count(fault);
-                    self.freeze_server(server, random.short_time(lease / 20, lease * 3));
+                    self.freeze_server(server, random.long_time(lease / 20, lease * 3));
                 }
             }
             Fault::Usurp => self.usurp(salt),
@@ -105,7 +105,7 @@ impl World<'_> {
     fn partition(&mut self, random: &mut Random) {
         self.faults.count(Fault::Partition);
         let lease = self.plan.timeouts.lease;
-        let until = self.now + random.short_time(lease / 20, lease * 3);
+        let until = self.now + random.long_time(lease / 20, lease * 3);
         let (up, down) = random.pick(&[(true, true), (true, false), (false, true)]);
         let machine = random.index(self.plan.clients);
         // From one server, or from all.

@@ -150,7 +150,7 @@ impl<'a> World<'a> {
             servers: Vec::new(),
             records: Archive::new(random(stream::RECORDS)),
             store: Store::new(&plan, random(stream::STORE)),
-            judge: Judge::new(),
+            judge: Judge::new(settings.only),
             log: Log::new(settings.keeps_log),
             counts: Counts::default(),
             faults: Tally::default(),
@@ -249,7 +249,7 @@ impl<'a> World<'a> {
 
     fn violate(&mut self, property: Property, what: String) {
         let at = self.now;
-        self.judge.violation.get_or_insert(Violation { property, what, at });
+        self.judge.note(Violation { property, what, at });
     }
 
     /// A client in which something has panicked cannot even be dropped: it is left where it is.

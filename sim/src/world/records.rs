@@ -183,6 +183,12 @@ impl World<'_> {
         {
             result = Ok(Outcome::Done);
         }
+        if let (true, Change::OpenSession(wish), Ok(Outcome::Opened(incarnation))) =
+            (self.has(Canary::RecordGone), change, &result)
+        {
+            let gone = Change::CloseSession { client: wish.client, incarnation: *incarnation };
+            let _ = self.records.authority.apply(term, gone);
+        }
         self.records.refresh();
         result
     }

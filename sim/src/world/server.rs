@@ -124,7 +124,7 @@ impl World<'_> {
     fn elect_later(&mut self, server: usize) {
         let most = self.plan.timeouts.backoff;
         let process = &mut self.servers[server];
-        let (life, pause) = (process.life, process.random.time(most / 4, most));
+        let (life, pause) = (process.life, process.random.time(most / 2, most * 2));
         self.queue.push(self.now + pause, Event::Server(server, life, Work::Elect));
     }
 

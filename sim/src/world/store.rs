@@ -121,7 +121,10 @@ impl World<'_> {
             // What leases alone protect has to arrive within the margin, by the slowest of clocks.
             (true, false) => timeouts.margin / 2,
         };
-        let time = self.store.random.short_time(Duration::from_micros(100), most);
+        let random = &mut self.store.random;
+        let is_long = is_slow && random.permille(200);
+        let least = Duration::from_micros(100);
+        let time = if is_long { random.time(least, most) } else { random.short_time(least, most) };
         self.queue.push(self.now + time, Event::Store(call));
     }
 

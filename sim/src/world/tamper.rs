@@ -25,35 +25,29 @@ pub(super) struct Tampering {
 }
 
 impl World<'_> {
-    pub(super) fn tamper_down(&mut self, link: usize, bytes: Vec<u8>) -> Option<Vec<u8>> {
-        let Some(canary) = self.canary else { return Some(bytes) };
+    pub(super) fn tamper_down(&mut self, link: usize, bytes: Vec<u8>) -> Vec<u8> {
+        let Some(canary) = self.canary else { return bytes };
         let client = self.network.links[link].client;
         if canary == Canary::LongLease {
-            return Some(lengthen(bytes));
+            return lengthen(bytes);
         }
-        let Some((_, envelope, message)) = message_to_client(&bytes) else { return Some(bytes) };
-        let ToClient::Granted(mut granted) = message else {
-            if let (Canary::Swapped, ToClient::Revoke(_)) = (canary, &message) {
-                return Some(self.swap(link, bytes));
-            }
-            return Some(bytes);
-        };
+        let Some((_, envelope, ToClient::Granted(mut granted))) = message_to_client(&bytes) else { return bytes };
         self.tampering.questions.remove(&client);
         let start = granted.range.start();
         let random = &mut self.network.random;
         match canary {
             Canary::GrantTooMuch if self.tampering.belittled.remove(&(client, start)) => {
                 granted.change.to = Mode::Write;
-                Some(with_message(&bytes, envelope, &ToClient::Granted(granted)))
+                with_message(&bytes, envelope, &ToClient::Granted(granted))
             }
             Canary::GrantLost if random.permille(10) => {
                 let envelope = Envelope { term: Term(0), ..envelope };
-                Some(with_message(&bytes, envelope, &ToClient::Granted(granted)))
+                with_message(&bytes, envelope, &ToClient::Granted(granted))
             }
             Canary::TokenRepeats if random.permille(50) && granted.token.seq.0 > 1 => {
                 let seq = tidelock_format::GrantSeq(granted.token.seq.0 - 1);
                 granted.token = Token { seq, ..granted.token };
-                Some(with_message(&bytes, envelope, &ToClient::Granted(granted)))
+                with_message(&bytes, envelope, &ToClient::Granted(granted))
             }
             Canary::Swapped => {
                 // Slow enough for something to come up behind.
@@ -61,14 +55,18 @@ impl World<'_> {
                 let machine = self.clients[client].machine;
                 let server = self.network.links[link].server;
                 self.network.slow_down(Way::Down, machine, server, until, by);
-                Some(bytes)
+                bytes
             }
-            _ => Some(bytes),
+            _ => bytes,
         }
     }
 
-    /// Delivers a grant that is on its way, and the call to come down behind it, the wrong way round.
-    fn swap(&mut self, link: usize, bytes: Vec<u8>) -> Vec<u8> {
+    /// Delivers a grant that is on its way, and the call to come down behind it, the wrong way round. What was said was said:
+    /// only what arrives is different.
+    pub(super) fn swap_if_planted(&mut self, link: usize, bytes: Vec<u8>) -> Vec<u8> {
+        if !self.has(Canary::Swapped) {
+            return bytes;
+        }
         let Some((_, envelope, call @ ToClient::Revoke(descent))) = message_to_client(&bytes) else {
             return bytes;
         };
@@ -76,7 +74,6 @@ impl World<'_> {
         match message_to_client(before) {
             Some((_, _, grant @ ToClient::Granted(granted))) if granted.range.start() == descent.start => {
                 *before = with_message(before, envelope, &call);
-                // It was said before: only what arrives is the wrong way round.
                 with_message(&bytes, envelope, &grant)
             }
             _ => bytes,

@@ -93,6 +93,11 @@ impl<'a> User<'a> {
         matches!(self.doing, Doing::Using { .. } | Doing::Calling { .. })
     }
 
+    /// Whether something of it is on its way to the store.
+    pub(super) fn calls(&self) -> bool {
+        matches!(self.doing, Doing::Calling { .. })
+    }
+
     pub(super) fn is_retired(&self) -> bool {
         matches!(self.doing, Doing::Retired)
     }
@@ -376,7 +381,10 @@ impl<'a> World<'a> {
         let (lock, mode, refresh) = (lock_no(guard.range().start()), guard.mode(), guard.refresh_gen());
         if self.clients[client].embedder.busy[lock].is_some() {
             // Another user of this client is at it: they take turns.
-            return self.pause_in_use(client, user, guards, left);
+            let it = &mut self.clients[client].users[user];
+            let pause = it.random.time(Duration::from_millis(10), self.plan.timeouts.backoff);
+            it.doing = Doing::Using { guards, left };
+            return self.user_goes_on(client, user, pause);
         }
         if mode == Mode::WriteOnly {
             let value = self.store.new_value();

@@ -48,7 +48,7 @@ impl World<'_> {
 
     fn server_says(&mut self, link: usize, bytes: Vec<u8>) {
         self.log.mix_bytes(&bytes);
-        let Some(bytes) = self.tamper_down(link, bytes) else { return };
+        let bytes = self.tamper_down(link, bytes);
         let client = self.network.links[link].client;
         let said = message_to_client(&bytes);
         if let Some((number, envelope, message)) = &said {
@@ -64,6 +64,7 @@ impl World<'_> {
         } else {
             self.log_frame("server says to", client, &bytes);
         }
+        let bytes = self.swap_if_planted(link, bytes);
         self.send(link, Way::Down, Parcel::Frame(bytes));
     }
 

@@ -4,7 +4,7 @@ use super::Finding;
 use super::workspace::Workspace;
 
 /// What each crate may use: the complete list.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("format", &[]),
     ("sync", &[]),
     ("dev", &["sync", "format"]),
@@ -14,6 +14,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("block-cache", &["sync", "format", "dev"]),
     ("lock-client", &["sync", "format", "lock-proto", "net"]),
     ("lock-server", &["format", "lock-proto", "net", "authority"]),
+    ("sim", &["sync", "format", "lock-proto", "net", "authority", "lock-client", "lock-server"]),
     (
         "cli",
         &[
@@ -26,6 +27,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "block-cache",
             "lock-client",
             "lock-server",
+            "sim",
         ],
     ),
     ("fuzz", &["sync", "format", "dev", "lock-proto", "net", "block-cache"]),
