@@ -51,7 +51,8 @@ impl Ground {
     }
 
     pub(crate) fn start(&mut self) {
-        let listener = Listener::bind(&self.address, &ListenOptions::default()).expect("nobody listens there");
+        let listener =
+            Listener::bind(&self.address, &ListenOptions::default()).expect("nobody listens there");
         let candidate = Candidate::new("test", self.address.to_string());
         let Campaign::Won(leader) = self.authority.campaign(&candidate).expect("it is there") else {
             panic!("nobody else leads")

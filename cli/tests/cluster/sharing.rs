@@ -50,11 +50,8 @@ fn ten_thousand_locks_are_called_back_at_once_from_a_client_with_two_threads() {
     const LOCKS: u64 = 10_000;
     let ground = Ground::new();
     let cache = Arc::new(Cache::default());
-    let options = tidelock_lock_client::Options {
-        threads_max: 2,
-        idle_locks_max: 100_000,
-        ..ground.options()
-    };
+    let options =
+        tidelock_lock_client::Options { threads_max: 2, idle_locks_max: 100_000, ..ground.options() };
     let holder = tidelock_lock_client::LockClient::start(options, cache.clone()).unwrap();
     let locks = holder.locks();
     let waiting: Vec<_> = (0..LOCKS).map(|number| locks.lock(range(number), Mode::Write)).collect();
@@ -149,8 +146,7 @@ fn a_lock_that_two_clients_want_all_the_time_is_shared_out_between_them() {
 fn taking_more_locks_than_are_kept_gives_others_back_and_starves_nobody() {
     let ground = Ground::new();
     let options = tidelock_lock_client::Options { idle_locks_max: 100, ..ground.options() };
-    let hoarder =
-        tidelock_lock_client::LockClient::start(options, Arc::new(Cache::default())).unwrap();
+    let hoarder = tidelock_lock_client::LockClient::start(options, Arc::new(Cache::default())).unwrap();
     let other = ground.client();
     let (many, few) = (hoarder.locks(), other.locks());
     let mut longest = Duration::ZERO;

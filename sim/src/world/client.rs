@@ -105,10 +105,8 @@ impl World<'_> {
         self.counts.clients += 1;
         let mut random = Random::new(self.seed, stream::EMBEDDERS + number as u64);
         let clock = self.draw_clock(&mut random);
-        let (shown, outbox) = (
-            SharedClock::default(),
-            Outbox::new(Random::new(self.seed, stream::CARRIERS + number as u64)),
-        );
+        let (shown, outbox) =
+            (SharedClock::default(), Outbox::new(Random::new(self.seed, stream::CARRIERS + number as u64)));
         shown.set(clock.show(self.now), Duration::ZERO);
         let client = Client::new(self.client_config(instance, random.next()), shown.clone(), outbox.clone());
         // Each place is for one process, and processes are counted.
