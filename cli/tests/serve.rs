@@ -21,7 +21,7 @@ fn port(line: &str) -> Address {
 fn take(client: &LockClient, number: u64) {
     let locks = client.locks();
     let taken = locks.lock(range(number), Mode::Write).wait_timeout(PATIENCE);
-    drop(taken.ok().expect("in time").expect("a lock"));
+    drop(taken.expect("in time").expect("a lock"));
 }
 
 #[test]

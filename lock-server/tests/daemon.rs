@@ -65,6 +65,25 @@ fn is_served(client: &mut Client) {
     client.release(range(1));
 }
 
+/// From a wish to its grant: nothing else happens, in whatever way the client is connected.
+#[test]
+fn a_grant_costs_the_server_a_poll_a_read_and_a_write() {
+    let place = Place::new();
+    let (daemon, port) = place.serve();
+    for address in [place.socket(), port] {
+        let mut client = Client::new(&address, 1);
+        client.take(range(0), Mode::Read);
+        let (before, writes) = (tally(&daemon), counters(&daemon).writes);
+        (1..=200).for_each(|number| client.take(range(number), Mode::Read));
+        let (after, writes) = (tally(&daemon), counters(&daemon).writes - writes);
+        // The client's own reports, and these questions, are a few.
+        assert!((200..230).contains(&writes), "{writes} writes");
+        assert!((200..230).contains(&(after.reads - before.reads)), "{before:?} {after:?}");
+        assert!((200..240).contains(&(after.turns - before.turns)), "{before:?} {after:?}");
+        client.leave();
+    }
+}
+
 // --- those who are no clients --------------------------------------------------------------------------------------------
 
 ///

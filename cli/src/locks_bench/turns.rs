@@ -22,7 +22,8 @@ pub(super) fn duel(
 ) -> Duel {
     let turn = time / (2 * TURNS);
     // One of each for nothing: caches, clocks, page tables.
-    (ours(turn), theirs(turn));
+    ours(turn);
+    theirs(turn);
     let turns: Vec<(f64, f64)> = (0..TURNS)
         .map(|number| {
             if number % 2 == 0 {

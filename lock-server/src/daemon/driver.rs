@@ -190,10 +190,10 @@ impl Driver {
     }
 
     fn look_at_the_time(&mut self) {
-        while let Some((_, connection)) = self.openings.pop_front_if(|(due, _)| *due <= self.now) {
+        while let Some(connection) = pop_due(&mut self.openings, self.now) {
             self.opening_is_late(connection);
         }
-        while let Some((_, connection)) = self.endings.pop_front_if(|(due, _)| *due <= self.now) {
+        while let Some(connection) = pop_due(&mut self.endings, self.now) {
             self.ending_is_late(connection);
         }
         if self.server.next_tick().is_some_and(|due| due <= self.now) {
@@ -204,4 +204,10 @@ impl Driver {
             self.stopped.get_or_insert(StopReason::Asked);
         }
     }
+}
+
+/// The first, if it is due.
+fn pop_due(queue: &mut VecDeque<(Duration, Connection)>, now: Duration) -> Option<Connection> {
+    queue.front().filter(|(due, _)| *due <= now)?;
+    queue.pop_front().map(|(_, connection)| connection)
 }
