@@ -56,7 +56,7 @@ fn three_clients_a_new_server_a_death_and_a_farewell_break_nothing() {
     assert!(states > 10_000, "the bound is so small that it shows nothing: {states} states");
 }
 
-/// Three clients alone, with more that they may do: cancel, take a lock again while it is called back, give it back.
+/// three clients alone, with more that they may do: cancel, take a lock again while it is called back, give it back.
 #[test]
 fn three_clients_that_may_do_more_break_nothing() {
     let states = explore(
@@ -79,7 +79,8 @@ fn two_clients_with_every_misfortune_break_nothing() {
 /// Two servers that are replaced, one after the other, while locks come down for the first.
 #[test]
 fn two_new_servers_break_nothing() {
-    let states = explore("two clients, two switches", Bound { whims: &[2, 1], deaths: 0, farewells: 0, switches: 2 });
+    let states =
+        explore("two clients, two switches", Bound { whims: &[2, 1], deaths: 0, farewells: 0, switches: 2 });
     assert!(states > 10_000, "{states} states");
 }
 

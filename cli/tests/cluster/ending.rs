@@ -42,7 +42,7 @@ fn five_clients_that_hold_what_others_want_end_at_the_same_time() {
     });
 }
 
-/// who waits is told, whatever the server does.
+/// who waits is told, whatever the server does.
 #[test]
 fn whoever_waits_is_refused_when_the_client_ends() {
     let ground = Ground::new();
@@ -78,7 +78,7 @@ fn a_client_without_a_server_ends_in_time() {
     }
 }
 
-/// an invalidation that is never finished, and a guard that nobody drops. Others get both locks when the
+/// an invalidation that is never finished, and a guard that nobody drops. Others get both locks when the
 /// lease is over.
 #[test]
 fn what_is_left_over_is_reported_and_goes_with_the_lease() {

@@ -44,7 +44,7 @@ fn what_is_changed_under_a_write_lock_is_never_lost() {
     assert_eq!(counter.into_inner(), 4 * 2 * 200);
 }
 
-/// as many invalidations as there are locks, and two threads for them.
+/// as many invalidations as there are locks, and two threads for them.
 #[test]
 fn ten_thousand_locks_are_called_back_at_once_from_a_client_with_two_threads() {
     const LOCKS: u64 = 10_000;

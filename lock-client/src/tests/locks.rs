@@ -36,6 +36,7 @@ fn a_lock_is_asked_for_once_and_then_taken_without_a_message() {
     assert_eq!(scene.heard(), []);
 }
 
+///
 #[test]
 fn a_lock_that_is_called_back_is_drained_invalidated_and_ceded_in_this_order() {
     let mut scene = Scene::new();
@@ -138,7 +139,7 @@ fn two_local_waiters_of_conflicting_modes_both_get_their_turn() {
     assert_eq!(reader.wait().unwrap().mode(), Read);
 }
 
-/// who stops waiting leaves nothing behind, whenever that is.
+/// who stops waiting leaves nothing behind, whenever that is.
 #[test]
 fn who_waits_no_longer_gives_up_what_came_too_late() {
     let mut scene = Scene::new();
@@ -157,6 +158,7 @@ fn who_waits_no_longer_gives_up_what_came_too_late() {
     assert!(scene.invalidation().is_some(), "nobody is in the way");
 }
 
+///
 #[test]
 fn ranges_that_share_keys_with_another_lock_are_refused_here_and_by_the_server() {
     let mut scene = Scene::new();
@@ -421,7 +423,7 @@ fn who_has_said_farewell_may_not_use_what_it_holds() {
     scene.client.check();
 }
 
-/// whatever a client is at, ending it leaves nothing behind but guards that say so.
+/// whatever a client is at, ending it leaves nothing behind but guards that say so.
 #[test]
 fn a_client_is_ended_in_whatever_state() {
     let mut scene = Scene::new();

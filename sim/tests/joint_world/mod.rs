@@ -134,7 +134,9 @@ impl World {
         match self.places[i].to_server.pop_front().expect("something is on its way") {
             Up::Say(ToServer::Snapshot(part)) => {
                 for held in part.held {
-                    self.server.restore(client(i), held, NOW).expect("Z-5: clients held nothing incompatible");
+                    self.server
+                        .restore(client(i), held, NOW)
+                        .expect("Z-5: clients held nothing incompatible");
                 }
                 assert!(part.is_last, "one lock fits one part");
                 self.places[i].is_missing = false;
@@ -144,7 +146,9 @@ impl World {
                 self.open_if_all_are_heard(answers);
             }
             Up::Say(message) => {
-                self.server.step(client(i), message, NOW, answers).expect("Z-15: clients follow the protocol");
+                self.server
+                    .step(client(i), message, NOW, answers)
+                    .expect("Z-15: clients follow the protocol");
             }
             Up::Farewell => self.depart(i, answers),
         }
@@ -212,7 +216,10 @@ impl World {
         self.server.check();
         for (i, place) in self.places.iter().enumerate() {
             place.check();
-            assert!(place.has_record || self.server.share(client(i)) == 0, "Z-6, Z-7: {i} has locks, no record");
+            assert!(
+                place.has_record || self.server.share(client(i)) == 0,
+                "Z-6, Z-7: {i} has locks, no record"
+            );
             for (j, other) in self.places.iter().enumerate().skip(i + 1) {
                 let (one, another) = (place.believes(), other.believes());
                 assert!(one.is_compatible(Holder::Another, another), "Z-1: {i} has {one}, {j} {another}");

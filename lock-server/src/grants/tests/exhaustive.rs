@@ -273,6 +273,7 @@ fn explore(bound: Bound) -> usize {
     seen.len()
 }
 
+///
 #[test]
 fn no_order_of_events_of_three_clients_breaks_an_invariant() {
     let states = explore(Bound { whims: &[2, 2, 2], deaths: 0, switches: 0 });
@@ -280,6 +281,7 @@ fn no_order_of_events_of_three_clients_breaks_an_invariant() {
     assert!(states > 10_000, "the bound is so small that it shows nothing: {states} states");
 }
 
+///
 #[test]
 fn a_client_that_dies_at_any_moment_breaks_nothing() {
     let states = explore(Bound { whims: &[2, 2, 1], deaths: 1, switches: 0 });

@@ -214,7 +214,7 @@ fn a_client_that_left_and_comes_again_waits_for_nothing() {
     rig.grant(&mut second, 1, Mode::Write);
 }
 
-/// Y4, A-22, A-23: admission ends with the first step.
+/// Y4, A-22, A-23: admission ends with the first step.
 #[test]
 fn nothing_is_taken_or_granted_in_a_session_that_is_being_ended() {
     let mut rig = Rig::new();

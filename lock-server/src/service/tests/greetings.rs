@@ -12,7 +12,7 @@ fn standing(rig: &Rig, puppet: &Puppet) -> Option<Standing> {
     rig.server.sessions().find(|session| session.party == puppet.party()).map(|session| session.standing)
 }
 
-/// Y1, G-21.
+/// Y1, G-21.
 #[test]
 fn nothing_is_said_in_a_session_before_its_record_is_durable() {
     let mut rig = Rig::new();
@@ -104,7 +104,7 @@ fn the_next_server_answers_a_greeting_that_the_last_one_only_wrote_down() {
     rig.grant(&mut puppet, 1, Mode::Write);
 }
 
-/// Y7: a greeting that was long on its way, of a client that is past it.
+/// Y7: a greeting that was long on its way, of a client that is past it.
 #[test]
 fn a_late_copy_of_a_greeting_disturbs_nobody() {
     let mut rig = Rig::new();
@@ -140,7 +140,7 @@ fn a_late_copy_of_a_greeting_begins_no_recovery_anew() {
     rig.grant(&mut puppet, 2, Mode::Write);
 }
 
-/// but if the answer was lost, and nothing was said since, it does.
+/// but if the answer was lost, and nothing was said since, it does.
 #[test]
 fn a_client_that_did_not_hear_that_it_is_to_recover_is_told_again() {
     let mut rig = Rig::new();
@@ -154,7 +154,7 @@ fn a_client_that_did_not_hear_that_it_is_to_recover_is_told_again() {
     assert_eq!(rig.server.phase(), Phase::Serving);
 }
 
-/// A-49, P-14, Y7.
+/// A-49, P-14, Y7.
 #[test]
 fn a_session_goes_on_over_another_connection_and_the_older_one_is_closed() {
     let mut rig = Rig::new();

@@ -32,7 +32,7 @@ fn a_server_that_knows_no_client_waits_for_none() {
     assert_eq!(rig.server.phase(), Phase::Recovering);
 }
 
-/// K5, G-01: whoever comes first waits until the last has told what it held.
+/// K5, G-01: whoever comes first waits until the last has told what it held.
 #[test]
 fn nothing_is_granted_before_every_client_of_the_last_server_has_told_what_it_held() {
     let (mut rig, [(mut one, first), (mut two, second)]) = two_holders();
@@ -113,6 +113,7 @@ fn the_grace_is_counted_anew_when_somebody_gets_on_and_ends_all_the_same() {
 }
 
 /// A missing client's locks are given to others only when its lease is over, that counts from when this server began.
+///
 #[test]
 fn who_does_not_come_back_is_expelled_and_then_locks_are_granted() {
     let (mut rig, [(mut one, first), _]) = two_holders();
@@ -129,7 +130,7 @@ fn who_does_not_come_back_is_expelled_and_then_locks_are_granted() {
     assert_eq!(rig.record(2), None);
 }
 
-/// G-03: the list of who may reclaim does not depend on who came to the server that died.
+/// G-03: the list of who may reclaim does not depend on who came to the server that died.
 #[test]
 fn a_recovery_that_was_broken_off_begins_again_with_the_same_clients() {
     let (mut rig, [(mut one, first), (mut two, second)]) = two_holders();
@@ -218,7 +219,7 @@ fn a_client_that_was_expelled_is_not_taken_back_by_the_next_server() {
     assert!(rig.grant(&mut other, 1, Mode::Write) > token);
 }
 
-/// The same, a step later: the fence says that its lease was over, so nobody waits for it again.
+/// The same, a step later: the fence says that its lease was over, so nobody waits for it again.
 #[test]
 fn an_expulsion_that_was_fenced_goes_on_without_another_lease() {
     let mut rig = Rig::new();

@@ -74,6 +74,7 @@ fn again(rig: &mut Rig, puppet: &mut Puppet, has: &[(u64, Mode, Token)], wants: 
     verdict
 }
 
+///
 #[test]
 fn a_greeting_opens_one_session() {
     every(|point, next| {
@@ -213,7 +214,7 @@ fn a_farewell_comes_to_its_end() {
     });
 }
 
-/// Each of the three changes of an expulsion in turn.
+/// Each of the three changes of an expulsion in turn.
 #[test]
 fn an_expulsion_comes_to_its_end() {
     for changes in 0..3 {

@@ -513,7 +513,7 @@ fn is_fair(notice: &Notice) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
-    /// K1, K6, Y1 to Y9, A-22, A-49, A-66, A-71, A-73, A-97, G-03, P-11, P-14, P-15.
+    /// K1, K6, Y1 to Y9, A-22, A-49, A-66, A-71, A-73, A-74, A-93, A-97, A-151, G-03, P-11, P-14, P-15.
     #[test]
     fn whatever_happens_locks_are_safe_and_in_the_end_nobody_waits(choices in choices()) {
         let mut world = World::new();
