@@ -231,13 +231,11 @@ impl Scene {
     }
 
     pub(super) fn invalidation(&mut self) -> Option<Invalidation> {
-        let next = self.doings().invalidations.pop_front();
-        next
+        self.doings().invalidations.pop_front()
     }
 
     pub(super) fn loss(&mut self) -> Option<Loss> {
-        let next = self.doings().losses.pop_front();
-        next
+        self.doings().losses.pop_front()
     }
 }
 
