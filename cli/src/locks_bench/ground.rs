@@ -84,6 +84,6 @@ const RANGE_BITS: u32 = 10;
 /// The range of the lock with this number.
 pub(super) fn range(number: u64) -> KeyRange {
     let first = number << RANGE_BITS;
-    let last = first + (1 << RANGE_BITS) - 1;
+    let last = first | ((1 << RANGE_BITS) - 1);
     KeyRange::new(Key::from_u64(first), Key::from_u64(last)).expect("the last comes after the first")
 }
