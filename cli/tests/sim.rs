@@ -23,7 +23,8 @@ fn a_planted_bug_is_found_and_the_command_that_repeats_it_does() {
     let output = sim(&["run", "--seeds", "100", "--canary", "token-repeats"]);
     assert_eq!(output.status.code(), Some(1));
     let said_first = said(&output);
-    let replay = said_first.lines().find_map(|line| line.trim().strip_prefix("replay: tidelock sim ")).unwrap();
+    let replay =
+        said_first.lines().find_map(|line| line.trim().strip_prefix("replay: tidelock sim ")).unwrap();
     let again = sim(&replay.split(' ').collect::<Vec<_>>());
     assert_eq!(again.status.code(), Some(1));
     assert!(said(&again).contains("VIOLATION Z-13"), "{}", said(&again));
@@ -40,7 +41,8 @@ fn a_seed_that_holds_cannot_be_made_smaller() {
 fn what_programs_read_is_json() {
     let one: serde_json::Value = serde_json::from_str(&said(&sim(&["replay", "7", "--json"]))).unwrap();
     assert!(one["violation"].is_null() && one["counts"]["granted"].as_u64() > Some(0));
-    let many: serde_json::Value = serde_json::from_str(&said(&sim(&["run", "--seeds", "3", "--json"]))).unwrap();
+    let many: serde_json::Value =
+        serde_json::from_str(&said(&sim(&["run", "--seeds", "3", "--json"]))).unwrap();
     assert_eq!(many["seeds"], 3);
 }
 

@@ -76,7 +76,10 @@ impl Locks {
         wanted.sort_by_key(|(range, mode)| (range.start(), range.end(), !mode.may_write()));
         wanted.dedup_by(|(range, mode), (first, first_mode)| range == first && first_mode.satisfies(*mode));
         let is_twice = wanted.windows(2).any(|pair| pair[0].0 == pair[1].0);
-        assert!(!is_twice, "J2: a lock is wanted for writing only, and for reading: it would wait for itself");
+        assert!(
+            !is_twice,
+            "J2: a lock is wanted for writing only, and for reading: it would wait for itself"
+        );
         wanted.reverse();
         let mut all = LockAll { locks: self, wanted, got: Vec::new(), next: None };
         match all.try_now() {

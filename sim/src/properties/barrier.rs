@@ -43,5 +43,7 @@ fn knows(server: &Server, view: &ClientView, hold: &Hold) -> bool {
 
 fn unknown(client: usize, hold: &Hold, term: Term) -> String {
     let Hold { lock, held, token, .. } = hold;
-    format!("the server of term {term} grants, and does not know that client {client} holds {lock}: {held}, {token}")
+    format!(
+        "the server of term {term} grants, and does not know that client {client} holds {lock}: {held}, {token}"
+    )
 }

@@ -18,9 +18,9 @@ impl Watch for Cache {
                 )),
                 _ => Ok(()),
             },
-            Fact::Asked { client, message: ToServer::Ceded(descent) | ToServer::Release(descent), .. } => {
-                came_down(*client, descent, scene)
-            }
+            Fact::Asked {
+                client, message: ToServer::Ceded(descent) | ToServer::Release(descent), ..
+            } => came_down(*client, descent, scene),
             _ => Ok(()),
         }
     }

@@ -30,7 +30,9 @@ fn look(server: &Server, scene: &Scene<'_>) -> Verdict {
         for Party { client, incarnation } in holders.chain(entry.waiters.iter().map(|waiter| waiter.party)) {
             let record = scene.records.get(&client);
             if record.is_none_or(|record| record.incarnation < incarnation) {
-                return Err(format!("session {incarnation} of client {client} has locks and no record: {record:?}"));
+                return Err(format!(
+                    "session {incarnation} of client {client} has locks and no record: {record:?}"
+                ));
             }
         }
     }

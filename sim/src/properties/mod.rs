@@ -188,7 +188,7 @@ impl Judge {
             (Property::NoLostRequest, Box::new(ended::Ended::default())),
             (Property::SingleAuthority, Box::new(single::Single)),
             (Property::CacheLegality, Box::new(cache::Cache)),
-            (Property::Quiescence, Box::new(quiescence::Quiescence::default())),
+            (Property::Quiescence, Box::new(quiescence::Quiescence)),
             (Property::MonotoneTokens, Box::new(tokens::Tokens::default())),
             (Property::Linearizable, Box::new(linear::Linear::default())),
             (Property::NoAccusation, Box::new(accusation::Accusation)),

@@ -64,7 +64,9 @@ fn took_effect(client: usize, message: &ToClient, scene: &Scene<'_>) -> Verdict 
         ToClient::Revoke(descent) => {
             let lock = lock_no(descent.start);
             let to = descent.change.to;
-            let Some(hold) = view.hold(lock).filter(|hold| hold.token == descent.token) else { return Ok(()) };
+            let Some(hold) = view.hold(lock).filter(|hold| hold.token == descent.token) else {
+                return Ok(());
+            };
             let is_above = hold.usable != to && hold.usable.satisfies(to);
             if hold.phase == Phase::Resting && is_above {
                 return Err(format!(

@@ -14,7 +14,8 @@ pub(super) struct RecordLast;
 impl Watch for RecordLast {
     fn see(&mut self, fact: &Fact<'_>, scene: &Scene<'_>) -> Verdict {
         let Fact::Changed { term, change, result: Ok(_) } = fact else { return Ok(()) };
-        let (Change::CloseSession { client, incarnation } | Change::Bury { client, incarnation, .. }) = change
+        let (Change::CloseSession { client, incarnation } | Change::Bury { client, incarnation, .. }) =
+            change
         else {
             return Ok(());
         };
@@ -24,7 +25,9 @@ impl Watch for RecordLast {
             let mut holders = entry.holders.iter().map(|holder| holder.party);
             if holders.any(is_its) || entry.waiters.iter().any(|waiter| is_its(waiter.party)) {
                 let start = entry.range.start();
-                return Err(format!("the record of session {incarnation} of {client} goes, and it stands in {start}"));
+                return Err(format!(
+                    "the record of session {incarnation} of {client} goes, and it stands in {start}"
+                ));
             }
         }
         let believes = scene.clients.iter().any(|view| {
@@ -33,7 +36,9 @@ impl Watch for RecordLast {
                 && view.holds.iter().any(|hold| hold.held != Mode::Null)
         });
         if believes {
-            return Err(format!("the record of session {incarnation} of {client} goes, and it believes in locks"));
+            return Err(format!(
+                "the record of session {incarnation} of {client} goes, and it believes in locks"
+            ));
         }
         Ok(())
     }

@@ -40,5 +40,8 @@ fn what_is_left_of_a_failing_seed_fails_the_same_way_and_says_how_to_repeat_it()
     assert_eq!(again.violation, report.violation);
     assert!(report.time < Duration::from_secs(100) && report.planned.len() < 4, "{report:?}");
     let command = report.command(&settings);
-    assert!(command.starts_with("tidelock sim replay ") && command.contains("--canary token-repeats"), "{command}");
+    assert!(
+        command.starts_with("tidelock sim replay ") && command.contains("--canary token-repeats"),
+        "{command}"
+    );
 }

@@ -114,7 +114,8 @@ impl World<'_> {
         if server.locks() > 0 || server.changes_pending() > 0 {
             remains.push(format!("{} locks, {} changes", server.locks(), server.changes_pending()));
         }
-        remains.extend(self.records.views.iter().map(|(client, record)| format!("record {client}: {record:?}")));
+        remains
+            .extend(self.records.views.iter().map(|(client, record)| format!("record {client}: {record:?}")));
         remains
     }
 

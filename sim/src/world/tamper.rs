@@ -31,7 +31,9 @@ impl World<'_> {
         if canary == Canary::LongLease {
             return lengthen(bytes);
         }
-        let Some((_, envelope, ToClient::Granted(mut granted))) = message_to_client(&bytes) else { return bytes };
+        let Some((_, envelope, ToClient::Granted(mut granted))) = message_to_client(&bytes) else {
+            return bytes;
+        };
         self.tampering.questions.remove(&client);
         let start = granted.range.start();
         let random = &mut self.network.random;

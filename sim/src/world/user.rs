@@ -174,7 +174,9 @@ impl<'a> World<'a> {
             Doing::Nothing => self.begin_something(client, user),
             Doing::Waiting { op, patience } => self.look_whether_granted(client, user, op, patience),
             Doing::Using { guards, left } => self.use_locks(client, user, guards, left),
-            other @ (Doing::Calling { .. } | Doing::Retired) => self.clients[client].users[user].doing = other,
+            other @ (Doing::Calling { .. } | Doing::Retired) => {
+                self.clients[client].users[user].doing = other
+            }
         }
     }
 
@@ -466,7 +468,8 @@ impl<'a> World<'a> {
             return;
         };
         let guard = &guards[place];
-        let (lock, refresh, is_good) = (lock_no(guard.range().start()), guard.refresh_gen(), guard.is_valid());
+        let (lock, refresh, is_good) =
+            (lock_no(guard.range().start()), guard.refresh_gen(), guard.is_valid());
         self.clients[client].embedder.busy[lock] = None;
         match (answer, then) {
             (Answer::Read(value), Then::Read | Then::Update) => {

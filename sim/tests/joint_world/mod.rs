@@ -15,24 +15,24 @@ use self::place::{Place, Up};
 const NOW: Duration = Duration::ZERO;
 
 /// The lock.
-pub const RANGE: KeyRange = KeyRange::of(Key::from_u64(7));
+pub(crate) const RANGE: KeyRange = KeyRange::of(Key::from_u64(7));
 
 /// How far to go.
 #[derive(Clone, Copy)]
-pub struct Bound {
+pub(crate) struct Bound {
     /// For each client, how often it may begin something by itself.
-    pub whims: &'static [u8],
+    pub(crate) whims: &'static [u8],
     /// Clients that may die.
-    pub deaths: u8,
+    pub(crate) deaths: u8,
     /// Clients that may shut down and say farewell.
-    pub farewells: u8,
+    pub(crate) farewells: u8,
     /// Servers that may be replaced.
-    pub switches: u8,
+    pub(crate) switches: u8,
 }
 
 /// Something that may happen next, to the client with this number.
 #[derive(Clone, Copy, Debug)]
-pub enum Event {
+pub(crate) enum Event {
     /// A user takes the lock, or begins to wait for it.
     Take(usize, Mode),
     /// A user who has it takes it once more.
@@ -61,7 +61,7 @@ pub enum Event {
 
 /// Everything.
 #[derive(Clone)]
-pub struct World {
+pub(crate) struct World {
     server: Grants,
     term: Term,
     places: Vec<Place>,
@@ -76,7 +76,7 @@ fn client(place: usize) -> ClientId {
 }
 
 impl World {
-    pub fn new(bound: Bound) -> Self {
+    pub(crate) fn new(bound: Bound) -> Self {
         let Bound { whims, deaths, farewells, switches } = bound;
         let term = Term(1);
         Self {
@@ -90,7 +90,7 @@ impl World {
         }
     }
 
-    pub fn events(&self) -> Vec<Event> {
+    pub(crate) fn events(&self) -> Vec<Event> {
         let mut events = Vec::new();
         for (i, place) in self.places.iter().enumerate() {
             place.events(i, &mut events);
@@ -103,7 +103,7 @@ impl World {
         events
     }
 
-    pub fn happen(&mut self, event: Event) {
+    pub(crate) fn happen(&mut self, event: Event) {
         let mut answers = Vec::new();
         match event {
             Event::Take(i, mode) => self.places[i].take(mode),
@@ -131,10 +131,17 @@ impl World {
     }
 
     fn hear_client(&mut self, i: usize, answers: &mut Vec<Answer>) {
-        match self.places[i].to_server.pop_front().expect("something is on its way") {
+        let up = self.places[i].to_server.pop_front().expect("something is on its way");
+        if !self.places[i].has_record {
+            // As sessions do: from who has said farewell nothing is taken any more.
+            return;
+        }
+        match up {
             Up::Say(ToServer::Snapshot(part)) => {
                 for held in part.held {
-                    self.server.restore(client(i), held, NOW).expect("Z-5: clients held nothing incompatible");
+                    self.server
+                        .restore(client(i), held, NOW)
+                        .expect("Z-5: clients held nothing incompatible");
                 }
                 assert!(part.is_last, "one lock fits one part");
                 self.places[i].is_missing = false;
@@ -144,7 +151,9 @@ impl World {
                 self.open_if_all_are_heard(answers);
             }
             Up::Say(message) => {
-                self.server.step(client(i), message, NOW, answers).expect("Z-15: clients follow the protocol");
+                self.server
+                    .step(client(i), message, NOW, answers)
+                    .expect("Z-15: clients follow the protocol");
             }
             Up::Farewell => self.depart(i, answers),
         }
@@ -208,11 +217,14 @@ impl World {
         }
     }
 
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         self.server.check();
         for (i, place) in self.places.iter().enumerate() {
             place.check();
-            assert!(place.has_record || self.server.share(client(i)) == 0, "Z-6, Z-7: {i} has locks, no record");
+            assert!(
+                place.has_record || self.server.share(client(i)) == 0,
+                "Z-6, Z-7: {i} has locks, no record"
+            );
             for (j, other) in self.places.iter().enumerate().skip(i + 1) {
                 let (one, another) = (place.believes(), other.believes());
                 assert!(one.is_compatible(Holder::Another, another), "Z-1: {i} has {one}, {j} {another}");
@@ -224,7 +236,7 @@ impl World {
     }
 
     /// What tells two states apart. 64 bits, twice, of different beginnings: states are too many to keep.
-    pub fn fingerprint(&self) -> (u64, u64) {
+    pub(crate) fn fingerprint(&self) -> (u64, u64) {
         let digest = |salt: u8| {
             let mut hasher = DefaultHasher::new();
             let Self { server, term, places, deaths, farewells, switches, newest } = self;

@@ -10,14 +10,14 @@ use super::{Event, RANGE};
 
 /// What goes to a server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Up {
+pub(crate) enum Up {
     Say(ToServer),
     Farewell,
 }
 
 /// One client.
 #[derive(Clone, Hash)]
-pub struct Place {
+pub(crate) struct Place {
     holdings: Holdings,
     /// As what the lock may be used, where it may be used.
     open: Option<Mode>,
@@ -31,20 +31,20 @@ pub struct Place {
     invalidating: Option<Mode>,
     is_cached: bool,
     whims: u8,
-    pub is_alive: bool,
-    pub is_closed: bool,
-    pub has_left: bool,
-    pub has_record: bool,
+    pub(crate) is_alive: bool,
+    pub(crate) is_closed: bool,
+    pub(crate) has_left: bool,
+    pub(crate) has_record: bool,
     /// The present server does not know what it holds.
-    pub is_missing: bool,
+    pub(crate) is_missing: bool,
     /// It has not found the present server yet: what it says is lost.
     is_lost: bool,
-    pub to_server: VecDeque<Up>,
-    pub to_client: VecDeque<ToClient>,
+    pub(crate) to_server: VecDeque<Up>,
+    pub(crate) to_client: VecDeque<ToClient>,
 }
 
 impl Place {
-    pub fn new(whims: u8, term: Term) -> Self {
+    pub(crate) fn new(whims: u8, term: Term) -> Self {
         let mut place = Self {
             holdings: Holdings::new(),
             open: None,
@@ -70,7 +70,7 @@ impl Place {
     }
 
     /// What may happen here next.
-    pub fn events(&self, i: usize, events: &mut Vec<Event>) {
+    pub(crate) fn events(&self, i: usize, events: &mut Vec<Event>) {
         events.extend((!self.to_server.is_empty()).then_some(Event::HearClient(i)));
         if !self.is_alive {
             return events.extend(self.is_to_be_departed().then_some(Event::Depart(i)));
@@ -101,7 +101,7 @@ impl Place {
 
     // --- users ----------------------------------------------------------------------------------------------------------
 
-    pub fn take(&mut self, mode: Mode) {
+    pub(crate) fn take(&mut self, mode: Mode) {
         self.whims -= 1;
         if self.open.is_some_and(|open| open.satisfies(mode)) {
             return self.enter(mode);
@@ -122,7 +122,7 @@ impl Place {
     }
 
     /// Beside a use that there is: whatever the lock is coming down to.
-    pub fn again(&mut self) {
+    pub(crate) fn again(&mut self) {
         self.whims -= 1;
         if self.readers > 0 {
             self.readers += 1;
@@ -131,7 +131,7 @@ impl Place {
         }
     }
 
-    pub fn let_go(&mut self, mode: Mode) {
+    pub(crate) fn let_go(&mut self, mode: Mode) {
         match mode {
             Mode::Read => self.readers -= 1,
             _ => self.writers -= 1,
@@ -158,7 +158,7 @@ impl Place {
         self.holdings.locks().next().expect("it is there").lock
     }
 
-    pub fn cancel(&mut self) {
+    pub(crate) fn cancel(&mut self) {
         let (ticket, _) = self.waiting.remove(0);
         let mut has_waited = false;
         self.machine(|holdings, effects| {
@@ -169,20 +169,20 @@ impl Place {
 
     // --- the embedder ---------------------------------------------------------------------------------------------------
 
-    pub fn give_back(&mut self) {
+    pub(crate) fn give_back(&mut self) {
         self.whims -= 1;
         let lock = self.lock();
         self.machine(|holdings, effects| _ = holdings.give_back(lock, effects));
     }
 
-    pub fn invalidated(&mut self) {
+    pub(crate) fn invalidated(&mut self) {
         let to = self.invalidating.take().expect("it is under way");
         self.is_cached &= to.may_read();
         let lock = self.lock();
         self.machine(|holdings, effects| holdings.invalidated(lock, effects));
     }
 
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.is_closed = true;
         // Who closes has dropped its caches.
         self.is_cached = false;
@@ -190,7 +190,7 @@ impl Place {
         assert!(self.waiting.is_empty(), "Z-9: who waits is refused");
     }
 
-    pub fn say_farewell(&mut self) {
+    pub(crate) fn say_farewell(&mut self) {
         self.has_left = true;
         self.to_client.clear();
         if !self.is_lost {
@@ -200,14 +200,14 @@ impl Place {
 
     // --- the server -----------------------------------------------------------------------------------------------------
 
-    pub fn hear(&mut self) {
+    pub(crate) fn hear(&mut self) {
         let message = self.to_client.pop_front().expect("something is on its way");
         self.machine(|holdings, effects| {
             holdings.hear(message, effects).expect("Z-15: the server follows the protocol");
         });
     }
 
-    pub fn die(&mut self) {
+    pub(crate) fn die(&mut self) {
         self.is_alive = false;
         self.to_client.clear();
         (self.readers, self.writers, self.is_draining, self.open) = (0, 0, false, None);
@@ -215,14 +215,14 @@ impl Place {
         self.waiting.clear();
     }
 
-    pub fn lose_server(&mut self) {
+    pub(crate) fn lose_server(&mut self) {
         self.to_server.clear();
         self.to_client.clear();
         self.is_missing = self.has_record;
         self.is_lost = self.is_alive && self.has_record;
     }
 
-    pub fn recover(&mut self, term: Term) {
+    pub(crate) fn recover(&mut self, term: Term) {
         self.is_lost = false;
         if self.has_left {
             return self.to_server.push_back(Up::Farewell);
@@ -293,24 +293,24 @@ impl Place {
     // --- looking --------------------------------------------------------------------------------------------------------
 
     /// As what it believes to hold the lock. One that comes down counts as before.
-    pub fn believes(&self) -> Mode {
+    pub(crate) fn believes(&self) -> Mode {
         let is_there = self.is_alive && !self.has_left;
         let held = self.holdings.locks().next().map_or(Mode::Null, |lock| lock.held);
         if is_there { held } else { Mode::Null }
     }
 
-    pub fn waits(&self) -> bool {
+    pub(crate) fn waits(&self) -> bool {
         self.is_alive && !self.waiting.is_empty()
     }
 
     /// Whether nothing happens here any more unless somebody begins something.
-    pub fn is_quiet(&self) -> bool {
+    pub(crate) fn is_quiet(&self) -> bool {
         let is_moving = self.is_used() || self.invalidating.is_some() || self.is_lost || self.is_missing;
         let is_ending = !self.is_alive && self.has_record;
         self.to_server.is_empty() && self.to_client.is_empty() && !is_moving && !is_ending
     }
 
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         if self.is_alive && !self.has_left {
             self.holdings.check();
             let waiters = self.holdings.locks().next().map_or(0, |lock| lock.waiters);
