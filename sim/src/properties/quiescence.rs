@@ -3,7 +3,6 @@
 use super::{Verdict, Watch};
 use crate::facts::{Fact, Scene};
 
-#[derive(Default)]
 pub(super) struct Quiescence;
 
 impl Watch for Quiescence {

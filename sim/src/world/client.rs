@@ -79,7 +79,8 @@ pub(super) struct ClientProcess<'a> {
     pub(super) status: Status,
     /// What came while it stood still.
     backlog: VecDeque<Stimulus>,
-    tick_due: Option<Time>,
+    /// When it is to be ticked, and when it will be.
+    tick_due: Option<(Time, Time)>,
     pub(super) links: BTreeMap<Connection, usize>,
     /// The connection that it listens to, as far as it has got.
     talks_on: Option<Connection>,
@@ -209,7 +210,7 @@ impl World<'_> {
         let process = &mut self.clients[client];
         process.shown.set(process.clock.show(now), process.slept);
         match stimulus {
-            Stimulus::Tick(due) if process.tick_due == Some(due) => {
+            Stimulus::Tick(due) if process.tick_due.is_some_and(|(_, it)| it == due) => {
                 process.tick_due = None;
                 process.client.tick();
             }
@@ -320,13 +321,13 @@ impl World<'_> {
         let process = &mut self.clients[client];
         let Some(next) = process.client.next_tick() else { return };
         let at = process.clock.when(next).max(self.now);
-        if process.tick_due.is_some_and(|due| due <= at) {
+        if process.tick_due.is_some_and(|(wanted, _)| wanted <= at) {
             return;
         }
         // Timers are late, never early.
         let late = process.random.short_time(Duration::from_micros(1), Duration::from_millis(20));
         let due = at + late;
-        process.tick_due = Some(due);
+        process.tick_due = Some((at, due));
         self.queue.push(due, Event::Client(client, Stimulus::Tick(due)));
     }
 

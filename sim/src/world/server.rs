@@ -52,7 +52,8 @@ enum Status {
 struct Leading {
     server: Server,
     leader: Leader,
-    tick_due: Option<Time>,
+    /// When it is to be ticked, and when it will be.
+    tick_due: Option<(Time, Time)>,
     is_flush_due: bool,
 }
 
@@ -171,7 +172,9 @@ impl World<'_> {
     }
 
     fn server_tick(&mut self, server: usize, due: Time) {
-        if let Some(leading) = self.servers[server].leading.as_mut().filter(|it| it.tick_due == Some(due)) {
+        if let Some(leading) =
+            self.servers[server].leading.as_mut().filter(|it| it.tick_due.is_some_and(|(_, it)| it == due))
+        {
             leading.tick_due = None;
             self.step(server, Input::Tick);
         }
@@ -315,11 +318,11 @@ impl World<'_> {
         let Some(leading) = &mut process.leading else { return };
         let Some(next) = leading.server.next_tick() else { return };
         let at = process.clock.when(next).max(now);
-        if leading.tick_due.is_some_and(|due| due <= at) {
+        if leading.tick_due.is_some_and(|(wanted, _)| wanted <= at) {
             return;
         }
         let due = at + process.random.short_time(Duration::from_micros(1), Duration::from_millis(20));
-        leading.tick_due = Some(due);
+        leading.tick_due = Some((at, due));
         self.queue.push(due, Event::Server(server, life, Work::Tick(due)));
     }
 

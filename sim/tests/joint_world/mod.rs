@@ -131,7 +131,12 @@ impl World {
     }
 
     fn hear_client(&mut self, i: usize, answers: &mut Vec<Answer>) {
-        match self.places[i].to_server.pop_front().expect("something is on its way") {
+        let up = self.places[i].to_server.pop_front().expect("something is on its way");
+        if !self.places[i].has_record {
+            // As sessions do: from who has said farewell nothing is taken any more.
+            return;
+        }
+        match up {
             Up::Say(ToServer::Snapshot(part)) => {
                 for held in part.held {
                     self.server
