@@ -72,8 +72,10 @@ impl Front {
             let slot = self.slot(id);
             let is_drained = match slot.word.enter(mode) {
                 Entry::In if slot.is_of(range) || cfg!(tidelock_weaken = "range_unchecked") => {
-                    // Relaxed: a hint. In the line that this thread has just written.
-                    slot.was_used.store(true, Ordering::Relaxed);
+                    // Relaxed: a hint. Written only when it changes, so that users of one lock share the line.
+                    if !slot.was_used.load(Ordering::Relaxed) {
+                        slot.was_used.store(true, Ordering::Relaxed);
+                    }
                     return Entered::In(Use { slot, id, mode });
                 }
                 // Another lock: its slot was given on, or it has the same hash (J4).

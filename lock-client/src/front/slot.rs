@@ -1,4 +1,6 @@
-//! One lock as those see it who use it: two cache lines that are never freed, and given to other locks in turn.
+//! One lock as those see it who use it: three cache lines that are never freed, and given to other locks in turn.
+//!
+//! Users write the first. The second says which lock it is, and is only read; what is in the third is seldom looked at.
 
 use tidelock_format::{Key, KeyRange, Token};
 use tidelock_sync::Mutex;
@@ -12,9 +14,11 @@ const KEY_WORDS: usize = Key::BYTES / size_of::<u64>();
 
 /// The slot of one lock.
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub(super) struct Slot {
     pub(super) word: Word,
+    start: [AtomicU64; KEY_WORDS],
+    end: [AtomicU64; KEY_WORDS],
     /// Its refresh generation; zero while nothing may be read without taking the lock.
     pub(super) refresh: AtomicU64,
     /// What whoever used it last left for the invalidation.
@@ -22,8 +26,6 @@ pub(super) struct Slot {
     /// Whether it was used since the last look for idle locks.
     pub(super) was_used: AtomicBool,
     pub(super) token: Mutex<Token>,
-    start: [AtomicU64; KEY_WORDS],
-    end: [AtomicU64; KEY_WORDS],
 }
 
 impl Slot {
@@ -31,12 +33,12 @@ impl Slot {
         let key = || std::array::from_fn(|_| AtomicU64::new(0));
         Self {
             word: Word::new(),
+            start: key(),
+            end: key(),
             refresh: AtomicU64::new(0),
             stamp: AtomicU64::new(0),
             was_used: AtomicBool::new(false),
             token: Mutex::new(Token::default()),
-            start: key(),
-            end: key(),
         }
     }
 

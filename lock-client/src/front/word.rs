@@ -24,8 +24,9 @@ const VOID: Field = PRESENT.then(1);
 /// Users that a lock may have of each kind. Half of what fits: threads that enter in vain pass through the count.
 const USERS_MAX: u64 = READERS.max() / 2;
 
-/// The word of one lock.
+/// The word of one lock. A cache line of its own: every user writes it, and reads what stands beside it.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Word(AtomicU64);
 
 /// What came of entering.
