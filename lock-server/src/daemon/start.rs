@@ -8,6 +8,7 @@ use std::thread;
 use mio::Poll;
 use tidelock_authority::{Authority, AuthorityError, Leader};
 use tidelock_net::transport::Listener;
+use zerocopy::IntoBytes;
 
 use super::driver::{Driver, MAIL};
 use super::mailbox::Mailbox;
@@ -52,7 +53,10 @@ impl Daemon {
         listeners: Vec<Listener>,
         options: DaemonOptions,
     ) -> Result<Self, StartError> {
-        let DaemonOptions { server: config, bounds, handover } = options;
+        let DaemonOptions { server: mut config, bounds, handover } = options;
+        if config.seeds.is_none() {
+            config.seeds = Some(draw_seeds()?);
+        }
         let (term, began) = (leader.term(), clock::now());
         let (server, beginning) = begin(&leader, authority, config, handover.as_deref())?;
         let poll = Poll::new()?;
@@ -71,6 +75,13 @@ impl Daemon {
         let thread = thread::Builder::new().name("lock-server".into()).spawn(serve)?;
         Ok(Self { handle: Handle { mailbox }, term, began, beginning, thread: Some(thread) })
     }
+}
+
+/// Seeds that no client knows.
+fn draw_seeds() -> io::Result<[u64; 4]> {
+    let mut seeds = [0; 4];
+    getrandom::fill(seeds.as_mut_bytes())?;
+    Ok(seeds)
 }
 
 /// Closes the mailbox, also when the loop panics: nobody is to wait for an answer then.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tidelock_format::{ClientId, Key};
 use tidelock_lock_proto::{Held, Mode};
 
+use super::turn::Turn;
 use super::{Answer, Grants};
 
 impl Grants {
@@ -26,14 +27,19 @@ impl Grants {
         answers: &mut Vec<Answer>,
     ) -> usize {
         let end = left.saturating_sub(most);
-        // Backwards: the place of a lock that goes is taken by one that was looked at.
-        for place in (end..left).rev() {
-            let Some(start) = self.shares.nth(client, place) else { continue };
-            let lock = self.locks.get_mut(&start).expect("who has a share of a lock stands in it");
-            if lock.is_wanted_by(client) {
-                lock.wants.retain(|want| want.client != client);
-                self.settle(client, start, now, answers);
+        let mut turn = Turn { now, answers };
+        // Backwards: the rank of a share that ends is taken by one that was looked at.
+        for rank in (end..left).rev() {
+            let Some((share, place)) = self.shares.nth(client, rank) else { continue };
+            let lock = &mut self.locks[place];
+            if lock.want_of(client).is_none() {
+                continue;
             }
+            lock.wants.retain(|want| want.client != client);
+            if lock.grant_of(client).is_none() {
+                self.shares.remove(client, share);
+            }
+            self.settle(place, &mut turn);
         }
         end
     }
@@ -51,9 +57,9 @@ impl Grants {
         now: Duration,
         answers: &mut Vec<Answer>,
     ) -> bool {
-        let Some(lock) = self.locks.get_mut(&start) else { return told.is_none() };
-        let range = lock.range;
-        let Some(grant) = lock.grant_of_mut(client) else { return told.is_none() };
+        let Some((place, of_client)) = self.find_grant(client, &start) else { return told.is_none() };
+        let lock = &mut self.locks[place];
+        let (range, grant) = (lock.range, &mut lock.grants[of_client]);
         let is_less = |held: &Held| {
             held.mode != Mode::Null
                 && held.range == range
@@ -61,12 +67,11 @@ impl Grants {
                 && grant.mode.satisfies(held.mode)
         };
         let taken = told.filter(is_less);
-        grant.descends_to = None;
-        match taken {
-            Some(held) => (grant.mode, grant.token) = (held.mode, held.token),
-            None => grant.mode = Mode::Null,
+        let mut mode = Mode::Null;
+        if let Some(held) = taken {
+            (mode, grant.token) = (held.mode, held.token);
         }
-        self.settle(client, start, now, answers);
+        self.come_down(client, place, of_client, mode, &mut Turn { now, answers });
         taken.is_some() == told.is_some()
     }
 }

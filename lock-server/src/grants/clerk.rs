@@ -1,12 +1,10 @@
 //! Who gives out grants, and numbers them.
 
-use std::time::Duration;
-
 use tidelock_format::{GrantSeq, Term, Token};
 use tidelock_lock_proto::ToClient;
 
-use super::Answer;
 use super::lock::{Lock, Want};
+use super::turn::Turn;
 
 /// The term, the numbers given out in it, and whether any are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,33 +17,34 @@ pub(super) struct Clerk {
 
 impl Clerk {
     /// Takes in a want, behind those that are there.
-    pub(super) fn queue(&mut self, lock: &mut Lock, want: Want, now: Duration, answers: &mut Vec<Answer>) {
+    pub(super) fn queue(&mut self, lock: &mut Lock, want: Want, turn: &mut Turn<'_>) {
         let is_next = self.is_open && lock.wants.is_empty() && !lock.is_descending();
-        if is_next && !lock.make_way(want, answers) {
-            self.grant(lock, want, now, answers);
+        if is_next && !lock.make_way(want, turn) {
+            self.grant(lock, want, turn);
         } else {
-            lock.wants.push_back(want);
+            lock.wants.push(want);
         }
     }
 
     /// Goes as far with the lock as it can: grants, or tells whoever is in the way to come down.
-    pub(super) fn serve(&mut self, lock: &mut Lock, now: Duration, answers: &mut Vec<Answer>) {
-        // Bound: each round takes a want, or is the last.
-        while self.is_open
-            && !lock.is_descending()
-            && let Some(want) = lock.wants.front().copied()
-        {
-            if lock.make_way(want, answers) {
-                return;
-            }
-            lock.wants.pop_front();
-            self.grant(lock, want, now, answers);
+    pub(super) fn serve(&mut self, lock: &mut Lock, turn: &mut Turn<'_>) {
+        if !self.is_open || lock.is_descending() {
+            return;
         }
+        let mut served = 0;
+        while let Some(want) = lock.wants.get(served).copied()
+            && !lock.make_way(want, turn)
+        {
+            self.grant(lock, want, turn);
+            served += 1;
+        }
+        lock.wants.drain(..served);
     }
 
-    fn grant(&mut self, lock: &mut Lock, want: Want, now: Duration, answers: &mut Vec<Answer>) {
+    fn grant(&mut self, lock: &mut Lock, want: Want, turn: &mut Turn<'_>) {
         self.seq = self.seq.next();
-        answers.push((want.client, ToClient::Granted(lock.grant(want, self.newest(), now))));
+        let granted = lock.grant(want, self.newest(), turn.now);
+        turn.answer(want.client, ToClient::Granted(granted));
     }
 
     /// The last token that was given out.

@@ -20,9 +20,14 @@
 mod amend;
 mod clerk;
 mod error;
+mod index;
 mod lock;
+mod order;
+mod rank;
 mod shares;
+mod slab;
 mod table;
+mod turn;
 mod view;
 
 #[cfg(test)]
@@ -31,6 +36,7 @@ pub(crate) mod tests;
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
+use ahash::RandomState;
 use tidelock_format::{ClientId, GrantSeq, Key, KeyRange, Term};
 use tidelock_lock_proto::{Acquire, Descent, Held, Mode, Reason, Refused, ToClient, ToServer};
 
@@ -38,9 +44,11 @@ pub use error::{RestoreError, Violation};
 pub use view::{Holder, LockView, Waiter};
 
 use self::clerk::Clerk;
-use self::lock::{Grant, Want};
-use self::shares::Shares;
-use self::table::Table;
+use self::lock::{Grant, Lock, Want};
+use self::shares::{Share, Shares};
+use self::slab::Place;
+use self::table::{Spot, Table};
+use self::turn::Turn;
 
 /// An answer, and whom it is for.
 pub type Answer = (ClientId, ToClient);
@@ -64,7 +72,7 @@ impl Default for Limits {
 }
 
 /// The locks of one server in one term.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Grants {
     clerk: Clerk,
     limits: Limits,
@@ -90,7 +98,20 @@ impl Grants {
     /// No locks yet, and closed (K5): clients are to say first what they held.
     pub fn recovering(term: Term, limits: Limits) -> Self {
         let clerk = Clerk { term, seq: GrantSeq(0), is_open: false };
-        Self { clerk, limits, locks: Table::default(), shares: Shares::default() }
+        Self { clerk, limits, locks: Table::new(hasher(SEEDS)), shares: Shares::new(hasher(SEEDS)) }
+    }
+
+    /// Sets the seeds of the hash by which locks and clients are found, which is the same for everybody without this. Clients
+    /// choose keys: a server draws its seeds at random, so that nobody can choose keys that are slow to find. Nothing else
+    /// depends on them.
+    ///
+    /// # Panics
+    /// If anybody holds or wants a lock already.
+    #[must_use]
+    pub fn seeded(mut self, seeds: [u64; 4]) -> Self {
+        assert!(self.is_empty(), "seeds are set before the first lock");
+        (self.locks, self.shares) = (Table::new(hasher(seeds)), Shares::new(hasher(seeds)));
+        self
     }
 
     /// Takes a message of `client`, whose session has been checked, and appends what is to be sent to `answers`, in this order.
@@ -108,101 +129,98 @@ impl Grants {
         now: Duration,
         answers: &mut Vec<Answer>,
     ) -> Result<(), Violation> {
+        let mut turn = Turn { now, answers };
         match message {
-            ToServer::Acquire(acquire) => self.acquire(client, acquire, now, answers),
-            ToServer::Ceded(descent) => self.ceded(client, descent, now, answers)?,
-            ToServer::Release(descent) => self.release(client, descent, now, answers)?,
+            ToServer::Acquire(acquire) => self.acquire(client, acquire, &mut turn),
+            ToServer::Ceded(descent) => self.ceded(client, descent, &mut turn)?,
+            ToServer::Release(descent) => self.release(client, descent, &mut turn)?,
             _ => return Err(Violation::OutOfPlace),
         }
         Ok(())
     }
 
     /// A client wants a lock.
-    fn acquire(&mut self, client: ClientId, acquire: Acquire, now: Duration, answers: &mut Vec<Answer>) {
-        let (range, wanted) = (acquire.range, acquire.change.to);
-        let start = range.start();
-        if let Err(reason) = self.admit(client, &range, wanted) {
-            answers.push((client, ToClient::Refused(Refused { start, wanted, reason })));
-            return;
+    fn acquire(&mut self, client: ClientId, acquire: Acquire, turn: &mut Turn<'_>) {
+        let (range, mode) = (acquire.range, acquire.change.to);
+        match self.admit(client, &range, mode) {
+            Ok((place, share)) => {
+                let want = Want { client, mode, since: turn.now, share };
+                self.clerk.queue(&mut self.locks[place], want, turn);
+            }
+            Err(reason) => {
+                let refused = Refused { start: range.start(), wanted: mode, reason };
+                turn.answer(client, ToClient::Refused(refused));
+            }
         }
-        let lock = self.locks.get_or_insert(range);
-        if !lock.concerns(client) {
-            self.shares.add(client, start);
-        }
-        self.clerk.queue(lock, Want { client, mode: wanted, since: now }, now, answers);
     }
 
-    fn admit(&self, client: ClientId, range: &KeyRange, wanted: Mode) -> Result<(), Reason> {
+    /// The lock that a client may want, and its share of it. Makes what is not there yet.
+    fn admit(&mut self, client: ClientId, range: &KeyRange, wanted: Mode) -> Result<(Place, Share), Reason> {
         if wanted == Mode::Null {
             return Err(Reason::Pointless);
         }
-        let Some(lock) = self.locks.overlapping(range) else {
-            return self.admit_share(client);
-        };
-        if lock.range != *range {
-            return Err(Reason::Overlaps);
-        }
-        if lock.is_wanted_by(client) {
-            return Err(Reason::Busy);
-        }
-        match lock.grant_of(client) {
-            Some(grant) if grant.mode.satisfies(wanted) && grant.descends_to.is_none() => {
-                Err(Reason::Pointless)
+        let spot = self.locks.find_range(range).map_err(|_| Reason::Overlaps)?;
+        if let Spot::Lock(place) = spot {
+            let lock = &self.locks[place];
+            if lock.want_of(client).is_some() {
+                return Err(Reason::Busy);
             }
-            Some(_) => Ok(()),
-            None => self.admit_share(client),
+            if let Some(grant) = lock.grant_of(client) {
+                let is_enough = grant.mode.satisfies(wanted) && grant.descends_to.is_none();
+                return if is_enough { Err(Reason::Pointless) } else { Ok((place, grant.share)) };
+            }
         }
-    }
-
-    fn admit_share(&self, client: ClientId) -> Result<(), Reason> {
-        let is_room = self.shares.count(client) < self.limits.locks_per_client_max;
-        if is_room { Ok(()) } else { Err(Reason::TooMany) }
+        if self.shares.count(client) >= self.limits.locks_per_client_max {
+            return Err(Reason::TooMany);
+        }
+        let place = self.locks.at(spot, *range);
+        Ok((place, self.shares.add(client, place)))
     }
 
     /// A client has come down as it was told to.
-    fn ceded(
-        &mut self,
-        client: ClientId,
-        descent: Descent,
-        now: Duration,
-        answers: &mut Vec<Answer>,
-    ) -> Result<(), Violation> {
+    fn ceded(&mut self, client: ClientId, descent: Descent, turn: &mut Turn<'_>) -> Result<(), Violation> {
         let Descent { start, token, change } = descent;
         let unasked = Violation::Unasked { start, token };
-        let lock = self.locks.get_mut(&start).ok_or(unasked)?;
-        let grant = lock.grant_of_mut(client).filter(|grant| grant.token == token).ok_or(unasked)?;
-        if grant.descends_to != Some(change.to) || grant.mode != change.from {
+        let (place, of_client) = self.find_grant(client, &start).ok_or(unasked)?;
+        let grant = &self.locks[place].grants[of_client];
+        if grant.token != token || grant.descends_to != Some(change.to) || grant.mode != change.from {
             return Err(unasked);
         }
-        grant.mode = change.to;
-        grant.descends_to = None;
-        self.settle(client, start, now, answers);
+        self.come_down(client, place, of_client, change.to, turn);
         Ok(())
     }
 
     /// A client has come down by itself. That a grant is told to come down already, or gone, is a matter of timing, and the
     /// message is without effect then.
-    fn release(
-        &mut self,
-        client: ClientId,
-        descent: Descent,
-        now: Duration,
-        answers: &mut Vec<Answer>,
-    ) -> Result<(), Violation> {
+    fn release(&mut self, client: ClientId, descent: Descent, turn: &mut Turn<'_>) -> Result<(), Violation> {
         let Descent { start, token, change } = descent;
         if change.to == change.from || !(change.to == Mode::Null || change.from.satisfies(change.to)) {
             return Err(Violation::NoDescent { start, change });
         }
-        let grant = self.locks.get_mut(&start).and_then(|lock| lock.grant_of_mut(client));
-        let Some(grant) = grant.filter(|grant| grant.token == token && grant.descends_to.is_none()) else {
+        let Some((place, of_client)) = self.find_grant(client, &start) else { return Ok(()) };
+        let grant = &self.locks[place].grants[of_client];
+        if grant.token != token || grant.descends_to.is_some() {
             return Ok(());
-        };
+        }
         if grant.mode != change.from {
             return Err(Violation::NoDescent { start, change });
         }
-        grant.mode = change.to;
-        self.settle(client, start, now, answers);
+        self.come_down(client, place, of_client, change.to, turn);
         Ok(())
+    }
+
+    /// What a client holds of the lock that begins at `start`: where the lock is, and which of its grants.
+    fn find_grant(&self, client: ClientId, start: &Key) -> Option<(Place, usize)> {
+        let place = self.locks.find(start)?;
+        Some((place, self.locks[place].place_of(client)?))
+    }
+
+    /// One grant of `client` comes down.
+    fn come_down(&mut self, client: ClientId, place: Place, of_client: usize, to: Mode, turn: &mut Turn<'_>) {
+        if let Some(share) = self.locks[place].come_down(of_client, to) {
+            self.shares.remove(client, share);
+        }
+        self.settle(place, turn);
     }
 
     /// A client is gone: it has said farewell, or it was expelled and can do no more harm. Takes up to `most` locks from it, and
@@ -214,14 +232,14 @@ impl Grants {
         now: Duration,
         answers: &mut Vec<Answer>,
     ) -> bool {
+        let mut turn = Turn { now, answers };
         for _ in 0..most {
-            let Some(start) = self.shares.any(client) else { return true };
-            let lock = self.locks.get_mut(&start).expect("who has a share of a lock stands in it");
-            lock.grants.retain(|grant| grant.client != client);
-            lock.wants.retain(|want| want.client != client);
-            self.settle(client, start, now, answers);
+            let Some((share, place)) = self.shares.last(client) else { return true };
+            self.shares.remove(client, share);
+            self.locks[place].forget(client);
+            self.settle(place, &mut turn);
         }
-        self.shares.any(client).is_none()
+        self.shares.last(client).is_none()
     }
 
     /// Enters a lock that `client` held under an earlier server.
@@ -237,24 +255,27 @@ impl Grants {
         if mode == Mode::Null || token.term >= self.clerk.term {
             return Err(RestoreError::NeverGranted { start, mode, token });
         }
-        if let Some(lock) = self.locks.overlapping(&range) {
-            if lock.range != range {
-                return Err(RestoreError::Overlaps { start, other: lock.range.start() });
-            }
-            if let Some(holder) = lock.conflicting(client, mode) {
-                return Err(RestoreError::Conflict { start, mode, holder });
-            }
+        let spot = self.locks.find_range(&range).map_err(|other| {
+            let other = self.locks[other].range.start();
+            RestoreError::Overlaps { start, other }
+        })?;
+        if let Spot::Lock(place) = spot
+            && let Some(holder) = self.locks[place].conflicting(client, mode)
+        {
+            return Err(RestoreError::Conflict { start, mode, holder });
         }
-        self.shares.add(client, start);
-        let lock = self.locks.get_or_insert(range);
-        lock.grants.push(Grant { client, mode, token, descends_to: None, since: now });
+        let place = self.locks.at(spot, range);
+        let share = self.locks[place].share_of(client);
+        let share = share.unwrap_or_else(|| self.shares.add(client, place));
+        self.locks[place].grants.push(Grant { client, mode, token, descends_to: None, since: now, share });
         Ok(())
     }
 
     /// Ends K5: all who may have held locks have said so, or are gone. Serves everybody who has waited.
     pub fn open(&mut self, now: Duration, answers: &mut Vec<Answer>) {
         self.clerk.is_open = true;
-        self.locks.for_each_mut(|lock| self.clerk.serve(lock, now, answers));
+        let mut turn = Turn { now, answers };
+        self.locks.for_each_mut(|lock| self.clerk.serve(lock, &mut turn));
     }
 
     /// Whether locks are granted.
@@ -272,16 +293,12 @@ impl Grants {
         self.locks.len() == 0
     }
 
-    /// After something of `client` has come down: forgets what is nothing any more, and serves who waited for it.
-    fn settle(&mut self, client: ClientId, start: Key, now: Duration, answers: &mut Vec<Answer>) {
-        let lock = self.locks.get_mut(&start).expect("it was there just now");
-        lock.grants.retain(|grant| grant.mode != Mode::Null);
-        if !lock.concerns(client) {
-            self.shares.remove(client, &start);
-        }
-        self.clerk.serve(lock, now, answers);
+    /// After something of a lock has come down: serves who waited for it, and forgets it if nobody did.
+    fn settle(&mut self, place: Place, turn: &mut Turn<'_>) {
+        let lock = &mut self.locks[place];
+        self.clerk.serve(lock, turn);
         if lock.is_idle() {
-            self.locks.remove_idle(&start);
+            self.locks.remove_idle(place);
         }
     }
 
@@ -295,19 +312,34 @@ impl Grants {
     /// # Panics
     /// If it does not, naming the invariant.
     pub fn check(&self) {
-        let mut shares = Shares::default();
-        let mut last: Option<KeyRange> = None;
-        for lock in self.locks.from(Key::MIN) {
-            let start = lock.range.start();
-            assert!(last.is_none_or(|last| last.end() < start), "K8: locks share no key");
-            last = Some(lock.range);
-            lock.check();
+        self.locks.check();
+        for (_, lock) in self.locks.places() {
             let is_served = lock.wants.is_empty() || lock.is_descending();
             assert!(is_served || !self.clerk.is_open, "K6: somebody waits for nobody");
             let is_past = |grant: &Grant| grant.token <= self.clerk.newest();
             assert!(lock.grants.iter().all(is_past), "K7: a token from the future");
-            lock.clients().into_iter().for_each(|client| shares.add(client, start));
         }
-        assert_eq!(shares, self.shares, "every client's share is what it holds and wants");
+        let shares_of = |(place, lock): (Place, &Lock)| {
+            lock.shares().map(move |(client, share)| (client, share, place)).collect::<Vec<_>>()
+        };
+        self.shares.check(self.locks.places().flat_map(shares_of));
     }
+}
+
+/// Two machines are the same if their locks are: who has which shares follows from them.
+impl PartialEq for Grants {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { clerk, limits, locks, shares: _ } = self;
+        (clerk, limits, locks) == (&other.clerk, &other.limits, &other.locks)
+    }
+}
+
+impl Eq for Grants {}
+
+/// Not drawn at random: simulations and tests have the same ones always.
+const SEEDS: [u64; 4] =
+    [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344, 0xa409_3822_299f_31d0, 0x082e_fa98_ec4e_6c89];
+
+fn hasher([a, b, c, d]: [u64; 4]) -> RandomState {
+    RandomState::with_seeds(a, b, c, d)
 }

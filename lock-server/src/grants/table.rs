@@ -1,72 +1,146 @@
-//! Where locks are found: by their first keys, in order.
+//! Where locks stand, and how they are found.
 //!
-//! The tree holds places, not locks: a lock that comes and goes moves no others, and the next one finds its place with the
-//! memory still there. (With locks in the tree, giving one back and taking it again took half as long again.)
+//! A lock keeps its place while it exists. It is found there by its first key ([`Index`]), or as the neighbour of a key
+//! ([`Order`]): locks share no keys (K8), so whether a new one meets another can be seen from one neighbour.
 
-use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
+use std::ops::{Index as At, IndexMut as AtMut};
 
+use ahash::RandomState;
 use tidelock_format::{Key, KeyRange};
 
+use super::index::Index;
 use super::lock::Lock;
+use super::order::{Gap, Order};
+use super::slab::{Place, Slab};
 
 /// Locks that somebody holds or wants.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Table {
-    places: BTreeMap<Key, u32>,
-    locks: Vec<Lock>,
-    /// Places without a lock.
-    free: Vec<u32>,
+    locks: Slab<Lock>,
+    index: Index,
+    order: Order,
+}
+
+/// Where a range is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Spot {
+    /// There is a lock.
+    Lock(Place),
+    /// There could be one. Until any other comes or goes.
+    Gap(Gap),
 }
 
 impl Table {
+    pub(super) fn new(hasher: RandomState) -> Self {
+        Self { locks: Slab::new(), index: Index::new(hasher), order: Order::default() }
+    }
+
     pub(super) fn len(&self) -> usize {
-        self.places.len()
+        self.locks.len()
     }
 
-    pub(super) fn get_mut(&mut self, start: &Key) -> Option<&mut Lock> {
-        let place = *self.places.get(start)?;
-        Some(&mut self.locks[place as usize])
+    /// The lock that begins at `start`.
+    pub(super) fn find(&self, start: &Key) -> Option<Place> {
+        self.index.find(start, &self.locks)
     }
 
-    /// A lock that shares a key with `range`.
-    pub(super) fn overlapping(&self, range: &KeyRange) -> Option<&Lock> {
+    /// The lock of this range, or the gap where it would be.
+    ///
+    /// # Errors
+    /// If there is a lock of another range that shares a key with this: with that.
+    pub(super) fn find_range(&self, range: &KeyRange) -> Result<Spot, Place> {
+        if let Some(place) = self.find(&range.start())
+            && self[place].range == *range
+        {
+            return Ok(Spot::Lock(place));
+        }
+        match self.order.seek(range.start(), &self.locks) {
+            Err(gap) if self.order.is_apart(&gap, range) => Ok(Spot::Gap(gap)),
+            Err(gap) => self.overlapping(range).map_or(Ok(Spot::Gap(gap)), Err),
+            Ok(_) => Err(self.overlapping(range).expect("a lock that begins there is one")),
+        }
+    }
+
+    fn overlapping(&self, range: &KeyRange) -> Option<Place> {
         // K8: locks share no keys, so of those that begin before the range's end only the last can reach into it.
-        let (_, place) = self.places.range(..=range.end()).next_back()?;
-        let last = &self.locks[*place as usize];
-        last.range.overlaps(range).then_some(last)
+        let last = self.order.last_to(range.end(), &self.locks)?;
+        self[last].range.overlaps(range).then_some(last)
     }
 
-    /// The lock of this range, which overlaps with no other.
-    pub(super) fn get_or_insert(&mut self, range: KeyRange) -> &mut Lock {
-        let Self { places, locks, free } = self;
-        let place = *places.entry(range.start()).or_insert_with(|| {
-            let place = free.pop().unwrap_or_else(|| {
-                locks.push(Lock::new(range));
-                u32::try_from(locks.len() - 1).expect("four billion locks do not fit memory")
-            });
-            locks[place as usize].range = range;
-            place
-        });
-        &mut locks[place as usize]
+    /// The lock of this range, which is made if it is not there.
+    pub(super) fn at(&mut self, spot: Spot, range: KeyRange) -> Place {
+        match spot {
+            Spot::Lock(place) => place,
+            Spot::Gap(gap) => {
+                let place = match self.locks.reuse() {
+                    Some((place, lock)) => {
+                        lock.range = range;
+                        place
+                    }
+                    None => self.locks.insert(Lock::new(range)),
+                };
+                self.index.insert(&range.start(), place, &self.locks);
+                self.order.insert(place, &range, gap);
+                place
+            }
+        }
     }
 
     /// Forgets a lock that nobody has anything to do with.
-    pub(super) fn remove_idle(&mut self, start: &Key) {
-        let place = self.places.remove(start).expect("it was there just now");
-        debug_assert!(self.locks[place as usize].is_idle(), "K1, K3: somebody still holds or wants it");
-        self.free.push(place);
+    pub(super) fn remove_idle(&mut self, place: Place) {
+        let lock = &mut self[place];
+        debug_assert!(lock.is_idle(), "K1, K3: somebody still holds or wants it");
+        lock.shrink();
+        let start = lock.range.start();
+        self.index.remove(&start, place);
+        self.order.remove(place);
+        self.locks.remove(place);
     }
 
     /// All locks from the one that begins at `from` on, in order.
     pub(super) fn from(&self, from: Key) -> impl Iterator<Item = &Lock> {
-        self.places.range(from..).map(|(_, place)| &self.locks[*place as usize])
+        self.order.from(from, &self.locks).map(|place| &self[place])
+    }
+
+    /// All locks, in order, and where they are.
+    pub(super) fn places(&self) -> impl Iterator<Item = (Place, &Lock)> {
+        self.order.from(Key::MIN, &self.locks).map(|place| (place, &self[place]))
     }
 
     /// Calls `each` with every lock, in order.
     pub(super) fn for_each_mut(&mut self, mut each: impl FnMut(&mut Lock)) {
-        let Self { places, locks, .. } = self;
-        places.values().for_each(|place| each(&mut locks[*place as usize]));
+        let places: Vec<Place> = self.places().map(|(place, _)| place).collect();
+        places.into_iter().for_each(|place| each(&mut self[place]));
+    }
+
+    /// See [`Grants::check`](super::Grants::check).
+    pub(super) fn check(&self) {
+        let mut last: Option<KeyRange> = None;
+        let mut len = 0;
+        for (place, lock) in self.places() {
+            len += 1;
+            assert!(last.is_none_or(|last| last.end() < lock.range.start()), "K8: locks share no key");
+            assert_eq!(self.find(&lock.range.start()), Some(place), "a lock is found by its first key");
+            last = Some(lock.range);
+            lock.check();
+        }
+        assert_eq!([len, self.index.len()], [self.locks.len(); 2], "every lock is found, and nothing else");
+        self.order.check(self.places());
+    }
+}
+
+impl At<Place> for Table {
+    type Output = Lock;
+
+    fn index(&self, place: Place) -> &Lock {
+        &self.locks[place]
+    }
+}
+
+impl AtMut<Place> for Table {
+    fn index_mut(&mut self, place: Place) -> &mut Lock {
+        &mut self.locks[place]
     }
 }
 

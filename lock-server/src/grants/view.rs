@@ -53,7 +53,7 @@ impl<'a> LockView<'a> {
     /// Who holds it.
     pub fn holders(&self) -> impl Iterator<Item = Holder> + 'a {
         self.0.grants.iter().map(|grant| {
-            let Grant { client, mode, token, descends_to, since } = *grant;
+            let Grant { client, mode, token, descends_to, since, .. } = *grant;
             Holder { client, mode, token, descends_to, since }
         })
     }
@@ -62,7 +62,7 @@ impl<'a> LockView<'a> {
     pub fn waiters(&self) -> impl Iterator<Item = Waiter> + 'a {
         let lock = self.0;
         lock.wants.iter().enumerate().map(move |(place, want)| {
-            let Want { client, mode, since } = *want;
+            let Want { client, mode, since, .. } = *want;
             let holders = lock.grants.iter().filter(|grant| !grant.is_compatible(client, mode));
             let before = lock.wants.iter().take(place).map(|want| want.client);
             let behind = holders.map(|grant| grant.client).chain(before).collect();

@@ -28,6 +28,9 @@ pub struct ServerConfig {
     pub tombstone: Duration,
     /// Locks that are taken back in one step.
     pub locks_per_step: usize,
+    /// The seeds of the hash by which locks are found ([`Grants::seeded`](crate::Grants::seeded)). Without any they are the same
+    /// for everybody, as simulations want it; a [`Daemon`](crate::Daemon) then draws its own.
+    pub seeds: Option<[u64; 4]>,
 }
 
 impl ServerConfig {
@@ -43,6 +46,7 @@ impl ServerConfig {
             patience: Duration::from_secs(30),
             tombstone: Duration::from_secs(7 * 24 * 3600),
             locks_per_step: 256,
+            seeds: None,
         }
     }
 }

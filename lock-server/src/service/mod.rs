@@ -150,6 +150,10 @@ impl Server {
     fn empty(config: ServerConfig, term: Term, records: &Records, now: Duration) -> Self {
         let mut timers = Timers::default();
         timers.set(now, Timer::Begin);
+        let mut grants = Grants::recovering(term, config.limits);
+        if let Some(seeds) = config.seeds {
+            grants = grants.seeded(seeds);
+        }
         Self {
             config,
             term,
@@ -159,7 +163,7 @@ impl Server {
             now,
             wall_ms: 0,
             deaf_until: now,
-            grants: Grants::recovering(term, config.limits),
+            grants,
             fence: records.meta.fence,
             sessions: Seats::default(),
             clients: HashMap::new(),

@@ -1,5 +1,6 @@
 //! The machine, one event at a time: what is answered, exactly.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use tidelock_format::{ClientId, GrantSeq, Key, KeyRange, Term, Token};
@@ -289,6 +290,112 @@ fn a_client_that_cedes_what_it_was_not_told_to_breaks_the_protocol() {
     assert!(matches!(scene.try_step(1, up), Err(Violation::NoDescent { .. })));
     let snapshot = ToServer::Snapshot(Snapshot::default());
     assert_eq!(scene.try_step(1, snapshot), Err(Violation::OutOfPlace));
+}
+
+/// States are told apart by what can happen next, not by what has been: else tests of all orders would have no end.
+#[test]
+fn two_machines_are_the_same_if_their_locks_are_whatever_came_and_went_before() {
+    let digest = |grants: &Grants| {
+        let mut hasher = DefaultHasher::new();
+        grants.locks.hash(&mut hasher);
+        hasher.finish()
+    };
+    let (mut one, mut other) = (Scene::new(), Scene::new());
+    one.step(1, acquire(range(0, 9), Write));
+    one.wants(2, Write);
+    one.departs(1);
+    other.wants(1, Write);
+    other.departs(1);
+    other.wants(2, Write);
+    assert_eq!(one.0, other.0);
+    assert_eq!(digest(&one.0), digest(&other.0));
+    one.wants(1, Read);
+    assert_ne!(one.0, other.0);
+    assert_ne!(digest(&one.0), digest(&other.0));
+}
+
+#[test]
+fn a_crowd_that_is_gone_leaves_no_memory_behind() {
+    let mut scene = Scene::new();
+    for bits in 1..9 {
+        scene.wants(bits, Read);
+    }
+    for bits in 9..17 {
+        scene.wants(bits, Write);
+    }
+    for bits in (1..17).rev() {
+        scene.departs(bits);
+    }
+    scene.wants(1, Read);
+    let (_, lock) = scene.0.locks.places().next().unwrap();
+    assert!(!lock.grants.spilled() && !lock.wants.spilled());
+}
+
+/// A client that acquires before its snapshot has come whole: one share is enough.
+#[test]
+fn a_client_that_wants_what_it_then_restores_has_it_once() {
+    let mut scene = Scene(Grants::recovering(TERM, Limits::default()));
+    assert_eq!(scene.wants(1, Write), []);
+    scene.0.restore(client(1), held(lock(), Read, 4), NOW).unwrap();
+    scene.0.check();
+    let mut answers = Vec::new();
+    scene.0.open(NOW, &mut answers);
+    scene.0.check();
+    assert_eq!(answers, [granted(1, 1, Read, Write)]);
+    assert_eq!(scene.departs(1), []);
+    assert!(scene.0.is_empty());
+}
+
+#[test]
+fn a_client_that_withdraws_keeps_what_it_holds_and_wants_nothing() {
+    let mut scene = Scene::new();
+    scene.wants(1, Read);
+    scene.wants(2, Read);
+    assert_eq!(scene.wants(1, Write), [revoke(2, 2, Read, Null)]);
+    for start in [0, 10, 20] {
+        scene.step(2, acquire(range(start, start), Write));
+        scene.step(1, acquire(range(start, start), Write));
+        scene.step(3, acquire(range(start, start), Read));
+    }
+    let mut left = scene.0.share(client(1));
+    assert_eq!(left, 4);
+    for rest in [3, 2, 1, 0] {
+        left = scene.0.withdraw(client(1), left, 1, NOW, &mut Vec::new());
+        assert_eq!(left, rest);
+        scene.0.check();
+    }
+    assert_eq!(scene.0.share(client(1)), 1);
+    assert_eq!(scene.cedes(2, 2, Read, Null), [], "nobody waits any more");
+    assert_eq!(scene.releases(1, 1, Read, Null), []);
+    assert_eq!(scene.0.share(client(1)), 0);
+}
+
+#[test]
+fn a_client_that_says_less_than_the_table_has_less_and_others_are_served() {
+    let mut scene = Scene::new();
+    scene.wants(1, Write);
+    scene.wants(2, Read);
+    let told = Held { range: lock(), mode: Read, token: token(1) };
+    let mut reconcile = |told, expected: &[Answer]| {
+        let mut answers = Vec::new();
+        let taken = scene.0.reconcile(client(1), lock().start(), told, NOW, &mut answers);
+        scene.0.check();
+        assert_eq!(answers, expected);
+        taken
+    };
+    assert!(reconcile(Some(told), &[granted(2, 2, Null, Read)]));
+    assert!(!reconcile(Some(Held { mode: Write, ..told }), &[]), "more than the table says");
+    assert!(reconcile(None, &[]), "it has nothing any more");
+    assert_eq!(scene.0.share(client(1)), 0);
+    assert_eq!(scene.0.len(), 1);
+}
+
+#[test]
+#[should_panic(expected = "seeds are set before the first lock")]
+fn seeds_are_not_set_among_locks() {
+    let mut scene = Scene::new();
+    scene.wants(1, Read);
+    let _ = scene.0.seeded([0; 4]);
 }
 
 fn held(range: KeyRange, mode: Mode, term: u64) -> Held {
