@@ -47,19 +47,12 @@ impl Client {
         connection: Connection,
         frames: impl IntoIterator<Item = Result<Frame<'a>, FrameError>>,
     ) {
-        self.0.at_desk(|desk, now| {
-            for frame in frames {
-                match frame {
-                    Ok(frame) => desk.heard(connection, &frame, now),
-                    Err(_) => return desk.disconnected(connection, now),
-                }
-            }
-        });
+        self.0.heard_all(connection, frames);
     }
 
     /// Time has passed.
     pub fn tick(&self) {
-        self.0.at_desk(|desk, now| desk.tick(now));
+        self.0.tick();
     }
 
     /// When to [tick](Self::tick) next, if nothing happens before; `None` once the session is over.

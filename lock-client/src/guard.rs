@@ -213,6 +213,7 @@ impl<'a> Pending<Result<Guard<'a>, LockError>> for Waiting<'a> {
     }
 
     fn wait(&mut self, deadline: Option<Instant>) -> Option<Result<Guard<'a>, LockError>> {
+        self.shared.listen_until(&|| self.seat.is_told(), deadline);
         let answer = self.seat.wait(deadline)?;
         Some(self.finish(answer))
     }

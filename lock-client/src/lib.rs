@@ -60,6 +60,7 @@ mod lock_client;
 mod locks;
 mod seat;
 mod shared;
+mod sleeper;
 #[cfg(test)]
 mod tests;
 

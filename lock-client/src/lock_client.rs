@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidelock_format::Fsid;
-use tidelock_net::transport::{Address, ConnectOptions};
+use tidelock_net::transport::{Address, ConnectOptions, Spin};
 use tidelock_net::{ClientConfig, PlanError, TimeoutPlan};
 
 use crate::desk::Life;
@@ -36,6 +36,9 @@ pub struct Options {
     pub idle_locks_max: usize,
     /// Threads that may call the embedder at a time.
     pub threads_max: usize,
+    /// How long a thread that waits for a lock may [look for the answer](Spin) before it sleeps.
+    /// It does so as long as it finds that this shortens its waits; with zero, never.
+    pub spin_max: Duration,
 }
 
 impl Options {
@@ -52,6 +55,7 @@ impl Options {
             window: 1024,
             idle_locks_max: 10_000,
             threads_max: 64,
+            spin_max: Spin::DEFAULT_MAX,
         }
     }
 }
@@ -84,13 +88,12 @@ impl LockClient {
     /// If the plan does not hold, or the system gives no thread. That no server can be reached is none: one may come.
     pub fn start(options: Options, embedder: Arc<dyn Invalidate>) -> Result<Self, StartError> {
         let plan = options.plan.checked()?;
-        let Options { address, connect, service, instance, window, idle_locks_max, threads_max, .. } =
-            options;
+        let Options { address, connect, service, instance, window, idle_locks_max, .. } = options;
         let seed = (instance >> 64) as u64 ^ instance as u64;
         let session = ClientConfig { versions: VERSIONS, service, instance, plan, window, seed };
         let config = Config { idle_locks_max, ..Config::new(session) };
         let target = ServerTarget { address, options: connect };
-        Ok(Self(Driver::start(config, target, threads_max, embedder)?))
+        Ok(Self(Driver::start(config, target, options.spin_max, options.threads_max, embedder)?))
     }
 
     /// For those who take locks.

@@ -54,6 +54,11 @@ impl Seat {
         }
     }
 
+    /// Whether the answer is there.
+    pub(crate) fn is_told(&self) -> bool {
+        matches!(*self.state(), State::Told(_))
+    }
+
     /// Nobody waits here any more. The answer, if it was there already.
     pub(crate) fn abandon(&self) -> Option<Answer> {
         match std::mem::replace(&mut *self.state(), State::Abandoned) {

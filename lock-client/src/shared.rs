@@ -1,10 +1,11 @@
 //! What all threads of a client share: the front, the lease, and the desk behind its mutex.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use tidelock_format::KeyRange;
 use tidelock_lock_proto::Mode;
+use tidelock_net::{Connection, Frame, FrameError};
 use tidelock_sync::atomic::{AtomicU64, Ordering};
 use tidelock_sync::{Event, Mutex};
 
@@ -13,7 +14,7 @@ use crate::clock::{Clock, nanos};
 use crate::desk::{Desk, Life};
 use crate::front::{Entered, Front, Use};
 use crate::guard::Waiting;
-use crate::seat::Seat;
+use crate::seat::{Answer, Seat};
 use crate::{Config, GuardError, LockError, LockId, invalidate};
 
 /// How much the coarse clock may be behind, as nanoseconds, and more.
@@ -27,8 +28,20 @@ pub(crate) struct Shared {
     /// Until when locks may be taken on the fast path: the same by the coarse clock, and zero once the client is closed.
     admits_until: AtomicU64,
     desk: Mutex<Desk>,
+    /// Has whoever waits listen.
+    ear: OnceLock<Arc<dyn Listen>>,
     /// Something has changed that somebody may wait for: a loss, or the end.
     pub(crate) changed: Event,
+}
+
+/// Has one who waits listen to the server meanwhile.
+pub(crate) trait Listen: Send + Sync {
+    /// Listens until `is_told`, until the deadline, or until there is nothing to listen to. Returns at once if somebody does
+    /// already.
+    fn listen_until(&self, is_told: &dyn Fn() -> bool, deadline: Option<Instant>, shared: &Shared);
+
+    /// Whoever listens so may have been told.
+    fn rouse(&self);
 }
 
 impl Shared {
@@ -42,6 +55,7 @@ impl Shared {
                 valid_until: AtomicU64::new(0),
                 admits_until: AtomicU64::new(0),
                 desk: Mutex::new(desk),
+                ear: OnceLock::new(),
                 changed: Event::new(),
             }
         })
@@ -49,6 +63,18 @@ impl Shared {
 
     pub(crate) fn now(&self) -> Duration {
         self.clock.now()
+    }
+
+    /// Whoever waits from now on listens by this.
+    pub(crate) fn listen_by(&self, ear: Arc<dyn Listen>) {
+        assert!(self.ear.set(ear).is_ok(), "a client has one driver");
+    }
+
+    /// As [`Listen::listen_until`]; returns at once without a driver of this crate's own.
+    pub(crate) fn listen_until(&self, is_told: &dyn Fn() -> bool, deadline: Option<Instant>) {
+        if let Some(ear) = self.ear.get() {
+            ear.listen_until(is_told, deadline, self);
+        }
     }
 
     // --- taking ------------------------------------------------------------------------------------------------------
@@ -126,15 +152,46 @@ impl Shared {
         let told = desk.take_told();
         let after = (desk.counters.losses, desk.life.clone(), desk.invalidating.len());
         drop(desk);
+        self.tell(told);
+        if before != after {
+            self.changed.notify_all();
+        }
+        result
+    }
+
+    fn tell(&self, told: Vec<(Arc<Seat>, Mode, Answer)>) {
+        if told.is_empty() {
+            return;
+        }
         for (seat, mode, answer) in told {
             if let Some(Ok(id)) = seat.tell(answer) {
                 self.give_up(self.front.use_of(id, mode));
             }
         }
-        if before != after {
-            self.changed.notify_all();
+        if let Some(ear) = self.ear.get() {
+            ear.rouse();
         }
-        result
+    }
+
+    /// Several frames came in, one after the other. From one on that is none the connection is good for nothing.
+    pub(crate) fn heard_all<'a>(
+        &self,
+        connection: Connection,
+        frames: impl IntoIterator<Item = Result<Frame<'a>, FrameError>>,
+    ) {
+        self.at_desk(|desk, now| {
+            for frame in frames {
+                match frame {
+                    Ok(frame) => desk.heard(connection, &frame, now),
+                    Err(_) => return desk.disconnected(connection, now),
+                }
+            }
+        });
+    }
+
+    /// Time has passed.
+    pub(crate) fn tick(&self) {
+        self.at_desk(|desk, now| desk.tick(now));
     }
 
     /// Looks at the desk.

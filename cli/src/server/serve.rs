@@ -8,6 +8,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tidelock_authority::{Authority, Campaign, Candidate, Leader, Leadership, OpenError, SqliteAuthority};
 use tidelock_lock_server::admin::AdminServer;
@@ -46,6 +47,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, CliError> {
     listeners.append(&mut places.inherited());
     let mut options = DaemonOptions::new(config);
     options.handover = Some(handover(args));
+    options.spin_max = Duration::from_micros(args.spin);
     let daemon = Daemon::start(leader, &authority, listeners, options).map_err(CliError::failed)?;
     let admin = AdminServer::start(admin, &daemon, &config, &name, addresses.clone())?;
     let beginning = match daemon.beginning() {

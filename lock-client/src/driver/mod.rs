@@ -1,27 +1,32 @@
-//! The client in production: one thread that listens, a pool that invalidates, and whoever takes a lock writes for itself.
+//! The client in production: one thread that listens, a pool that invalidates, and whoever takes a lock writes for itself; and
+//! reads for itself as well, if it waits and nobody else reads.
 //!
 //! ```text
 //!   caller --> desk --> wire (queue, flush) --> socket
 //!                ^                                |
 //!                |                                v
-//!   caller <-- seat <-- desk <-- listener thread (poll, read)
+//!   caller <-- seat <-- desk <-- reader (poll, read: by the listener thread, or by a caller)
 //!                        |
 //!                        '--> pool --> embedder's `invalidate`
 //! ```
 //!
-//! Order of mutexes: the desk's first, then the wire's. The listener takes them one after the other, never both: it copies the
-//! frames that came in, lets go of the wire, and goes to the desk with them.
+//! Order of mutexes: the reader's first, then the desk's, then the wire's. Whoever reads copies the frames that came in, lets
+//! go of the wire, and goes to the desk with them.
 
+mod ear;
 mod listener;
 mod pool;
+mod reader;
 mod wire;
 
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::{BootClock, Client, Config, Invalidate};
 
+use self::ear::Ear;
 use self::listener::Listener;
 use self::pool::Pool;
 pub use self::pool::PoolView;
@@ -40,6 +45,7 @@ impl Driver {
     pub(crate) fn start(
         config: Config,
         target: Target,
+        spin_max: Duration,
         threads_max: usize,
         embedder: Arc<dyn Invalidate>,
     ) -> io::Result<Self> {
@@ -47,7 +53,9 @@ impl Driver {
         let pool = Arc::new(Pool::new(threads_max, embedder));
         let carrier = WireCarrier::new(wire.clone(), pool.clone());
         let client = Client::new(config, BootClock, carrier);
-        let listener = Listener::new(wire.clone(), client.clone());
+        let ear = Arc::new(Ear::new(wire.clone(), spin_max));
+        client.shared().listen_by(ear.clone());
+        let listener = Listener::new(wire.clone(), ear, client.shared().clone());
         let thread = std::thread::Builder::new().name("tidelock-locks".into());
         let listener = Some(thread.spawn(move || listener.run())?);
         Ok(Self { client, wire, pool, listener })

@@ -12,6 +12,7 @@ use tidelock_net::transport::{Address, Bell, ConnectOptions, Flushed, Link};
 use super::pool::Pool;
 use crate::carrier::Carrier;
 use crate::clock::nanos;
+use crate::sleeper::{Nap, Sleeper};
 use crate::{Invalidation, Loss};
 
 /// Where the server is.
@@ -25,7 +26,12 @@ pub(crate) struct Target {
 pub(super) struct Wire {
     pub(super) target: Target,
     state: Mutex<State>,
+    /// Wakes the listener.
     pub(super) bell: Bell,
+    /// Wakes whoever listens in its place.
+    pub(super) stand_in: Bell,
+    /// Whether that one sleeps.
+    sleeper: Sleeper,
     /// When the client is to be ticked next, as nanoseconds of the clock.
     next_tick: AtomicU64,
     /// Until when the listener sleeps, likewise; zero while it does not.
@@ -42,10 +48,10 @@ pub(super) struct State {
 
 impl Wire {
     pub(super) fn new(target: Target) -> io::Result<Self> {
-        let bell = Bell::new()?;
+        let (bell, stand_in) = (Bell::new()?, Bell::new()?);
         let state = Mutex::new(State::default());
         let (next_tick, sleeps_until) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Self { target, state, bell, next_tick, sleeps_until })
+        Ok(Self { target, state, bell, stand_in, sleeper: Sleeper::new(), next_tick, sleeps_until })
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -72,9 +78,38 @@ impl Wire {
         self.sleeps_until.store(0, Ordering::SeqCst);
     }
 
+    /// Whoever listens in the listener's place goes to sleep for as long as this lives, and is woken by [`rouse`](Self::rouse).
+    pub(super) fn nap(&self) -> Nap<'_> {
+        self.sleeper.nap()
+    }
+
+    /// Wakes whoever listens in the listener's place, if it sleeps. To be called after anything that it may wait for.
+    pub(super) fn rouse(&self) {
+        if self.sleeper.is_asleep() {
+            self.stand_in.ring();
+        }
+    }
+
+    /// There is this link from now on. Whoever listens to another finds out.
+    pub(super) fn put_link(&self, link: Option<(Connection, Link)>) {
+        self.state().link = link;
+        self.rouse();
+    }
+
+    /// Whether nobody has stopped it.
+    pub(super) fn goes_on(&self) -> bool {
+        !self.state().is_stopped
+    }
+
     pub(super) fn stop(&self) {
         self.state().is_stopped = true;
+        self.ring();
+    }
+
+    /// Wakes both.
+    fn ring(&self) {
         self.bell.ring();
+        self.rouse();
     }
 }
 
@@ -108,7 +143,7 @@ impl WireCarrier {
 impl Carrier for WireCarrier {
     fn connect(&mut self, connection: Connection) {
         self.wire.state().wanted = Some(connection);
-        self.wire.bell.ring();
+        self.wire.ring();
     }
 
     fn write(&mut self, connection: Connection, bytes: &[u8]) {
@@ -125,8 +160,9 @@ impl Carrier for WireCarrier {
         let mut state = self.wire.state();
         let Some((_, link)) = &mut state.link else { return };
         if !matches!(link.flush(), Ok(Flushed::All)) {
-            // The listener waits for room, or finds that the link is broken.
-            self.wire.bell.ring();
+            // Whoever listens waits for room, or finds that the link is broken.
+            drop(state);
+            self.wire.ring();
         }
     }
 
@@ -134,6 +170,9 @@ impl Carrier for WireCarrier {
         let mut state = self.wire.state();
         state.wanted.take_if(|wanted| *wanted == connection);
         state.link.take_if(|(present, _)| *present == connection);
+        drop(state);
+        // R3; and whoever watches the link keeps it open until it looks again.
+        self.wire.ring();
     }
 
     fn invalidate(&mut self, invalidation: Invalidation) {

@@ -9,5 +9,7 @@ mod loom_client;
 mod loom_front;
 #[cfg(tidelock_loom)]
 mod loom_seat;
+#[cfg(tidelock_loom)]
+mod loom_sleeper;
 #[cfg(not(any(tidelock_loom, tidelock_shuttle)))]
 mod scene;

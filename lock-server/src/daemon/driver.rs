@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use mio::event::Event;
 use mio::{Events, Poll, Token};
-use tidelock_net::transport::Listener;
+use tidelock_net::transport::{Listener, Spin};
 
 use super::doors::Door;
 use super::lines::Lines;
@@ -28,6 +28,7 @@ pub(super) const MAIL: Token = Token(64);
 
 pub(super) struct Driver {
     pub(super) poll: Poll,
+    spin: Spin,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) doors: Vec<Door>,
     pub(super) lines: Lines,
@@ -65,10 +66,12 @@ impl Driver {
         server: Server,
         scribe: Scribe,
         (bounds, handshake): (Bounds, Duration),
+        spin: Spin,
     ) -> io::Result<Self> {
         let doors = Door::open_all(listeners, poll.registry())?;
         Ok(Self {
             poll,
+            spin,
             mailbox,
             doors,
             lines: Lines::default(),
@@ -103,8 +106,9 @@ impl Driver {
     }
 
     fn turn(&mut self, events: &mut Events) {
-        let timeout = self.next_turn();
-        if let Err(error) = self.poll.poll(events, timeout)
+        let (limit, poll) = (self.next_turn(), &mut self.poll);
+        let waited = self.spin.wait(limit, |limit| poll.poll(events, limit).map(|()| !events.is_empty()));
+        if let Err(error) = waited
             && error.kind() != io::ErrorKind::Interrupted
         {
             // There is no other way to learn of anything; trying without end would be worse.

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tidelock_net::transport::Spin;
+
 use crate::ServerConfig;
 
 /// What a daemon is told when it starts.
@@ -13,6 +15,9 @@ pub struct DaemonOptions {
     pub server: ServerConfig,
     /// What connections may have.
     pub bounds: Bounds,
+    /// How long the daemon's thread may [look for messages](Spin) before it sleeps, while there is
+    /// traffic. It does so as long as it finds that this shortens its waits; with zero, never.
+    pub spin_max: Duration,
     /// Where one daemon leaves what the next one needs to go on without a recovery: a file beside the records. Without it
     /// every start recovers.
     pub handover: Option<PathBuf>,
@@ -21,7 +26,7 @@ pub struct DaemonOptions {
 impl DaemonOptions {
     /// A daemon for this server, which hands nothing over.
     pub const fn new(server: ServerConfig) -> Self {
-        Self { server, bounds: Bounds::DEFAULT, handover: None }
+        Self { server, bounds: Bounds::DEFAULT, spin_max: Spin::DEFAULT_MAX, handover: None }
     }
 }
 

@@ -7,7 +7,7 @@ use std::thread;
 
 use mio::Poll;
 use tidelock_authority::{Authority, AuthorityError, Leader};
-use tidelock_net::transport::Listener;
+use tidelock_net::transport::{Listener, Spin};
 use zerocopy::IntoBytes;
 
 use super::driver::{Driver, MAIL};
@@ -53,7 +53,7 @@ impl Daemon {
         listeners: Vec<Listener>,
         options: DaemonOptions,
     ) -> Result<Self, StartError> {
-        let DaemonOptions { server: mut config, bounds, handover } = options;
+        let DaemonOptions { server: mut config, bounds, spin_max, handover } = options;
         if config.seeds.is_none() {
             config.seeds = Some(draw_seeds()?);
         }
@@ -65,7 +65,8 @@ impl Daemon {
         leader.set_ready()?;
         let scribe = Scribe::start(leader, Arc::clone(&mailbox))?;
         let bounds = (bounds, config.plan.greeting);
-        let driver = Driver::new(poll, Arc::clone(&mailbox), listeners, server, scribe, bounds)?;
+        let driver =
+            Driver::new(poll, Arc::clone(&mailbox), listeners, server, scribe, bounds, Spin::new(spin_max))?;
         let closing = Closing(Arc::clone(&mailbox));
         let serve = move || {
             let ended = driver.run();

@@ -5,8 +5,9 @@
 //! end ([`Link::principal`]); that is all that a server goes by.
 //!
 //! No call on a link waits: each does what goes at once. When it is worth calling again is told by a poll of the `mio`
-//! crate, for those with many links, or by a [`Bell`], for a thread with one. Nothing here limits time either: whoever drives a link gives it up when it takes longer to open, or is silent
-//! for longer, than the [`TimeoutPlan`](crate::TimeoutPlan) allows, and bounds how many links there are before they greet.
+//! crate, for those with many links, or by a [`Bell`], for a thread with one; either may [spin](Spin) for a short while before
+//! it sleeps. Nothing here limits time: whoever drives a link gives it up when it takes longer to open, or is silent for
+//! longer, than the [`TimeoutPlan`](crate::TimeoutPlan) allows, and bounds how many links there are before they greet.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -50,14 +51,16 @@ mod listener;
 mod outbox;
 mod socket;
 mod socket_file;
+mod spin;
 mod tls;
 
 pub use address::{Address, AddressError};
-pub use bell::{Bell, Watch};
+pub use bell::{Bell, Gate, Watch};
 pub use link::{ConnectOptions, Flushed, Heard, Link};
 pub use link_error::LinkError;
 pub use listen_error::{AcceptError, ListenError};
 pub use listener::{Exposure, ListenOptions, Listener};
+pub use spin::Spin;
 pub use tls::{ClientTls, ServerTls, TlsError, TlsFiles};
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::rig::{KINDS, Kind, Place, ends, hear, message};
-use crate::transport::{Bell, Flushed, Heard};
+use crate::transport::{Bell, Flushed, Heard, Watch};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -21,9 +21,9 @@ fn a_bell_that_was_rung_ends_the_next_wait_and_no_other() {
     let bell = Bell::new().unwrap();
     bell.ring();
     bell.ring();
-    soon("a bell that was rung", || bell.wait(None, Some(LONG)).unwrap());
+    soon("a bell that was rung", || assert!(bell.wait(None, Some(LONG)).unwrap()));
     let since = Instant::now();
-    bell.wait(None, Some(Duration::from_millis(20))).unwrap();
+    assert!(!bell.wait(None, Some(Duration::from_millis(20))).unwrap());
     assert!(since.elapsed() >= Duration::from_millis(20));
 }
 
@@ -36,8 +36,33 @@ fn a_bell_is_heard_from_another_thread_beside_a_link() {
         thread::sleep(Duration::from_millis(20));
         other.ring();
     });
-    soon("a bell from elsewhere", || bell.wait(Some(&client), None).unwrap());
+    soon("a bell from elsewhere", || assert!(bell.wait(Some(&client), None).unwrap()));
     thread.join().unwrap();
+}
+
+/// One thread sleeps at the gate while another waits for the link in its place; what comes in wakes that one alone.
+#[test]
+fn a_gate_that_is_shut_lets_nobody_know_and_one_that_is_opened_tells_of_what_was_not_read() {
+    let (mut client, mut server, _place) = ends(Kind::Unix);
+    let (bell, brief) = (Bell::new().unwrap(), Some(Duration::from_millis(20)));
+    let watch = Watch::new(&client).unwrap();
+    let gate = watch.gate();
+    server.queue(&message(1, 100));
+    server.flush().unwrap();
+    assert!(!bell.wait_at(Some(&gate), brief).unwrap(), "it is shut at first");
+    assert!(bell.wait_on(&watch, Some(LONG)).unwrap(), "beside the gate");
+    watch.open_gate().unwrap();
+    assert!(bell.wait_at(Some(&gate), Some(LONG)).unwrap(), "what came in before it was opened");
+    watch.open_gate().unwrap();
+    watch.shut_gate().unwrap();
+    assert!(!bell.wait_at(Some(&gate), brief).unwrap(), "it is shut again");
+    watch.open_gate().unwrap();
+    let mut frames = Vec::new();
+    while hear(&mut client, &mut frames).unwrap() == Heard::More {}
+    assert_eq!(frames.len(), 1);
+    assert!(!bell.wait_at(Some(&gate), brief).unwrap(), "all was read");
+    drop(server);
+    assert!(bell.wait_at(Some(&gate), Some(LONG)).unwrap(), "the end");
 }
 
 /// From connecting to the last byte of a long talk, with nothing but bells to wait by.
