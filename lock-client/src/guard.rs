@@ -33,6 +33,10 @@ impl<'a> Guard<'a> {
         Self { shared, usage }
     }
 
+    pub(crate) fn usage(&self) -> &Use<'a> {
+        &self.usage
+    }
+
     /// The keys that the lock covers.
     pub fn range(&self) -> KeyRange {
         self.usage.range()
@@ -126,19 +130,24 @@ impl fmt::Debug for Guard<'_> {
 pub struct OwnedGuard {
     shared: Arc<Shared>,
     id: LockId,
+    lane: usize,
     mode: Mode,
 }
 
 impl OwnedGuard {
     pub(crate) fn new(guard: Guard<'_>, shared: Arc<Shared>) -> Self {
         let guard = ManuallyDrop::new(guard);
-        Self { shared, id: guard.usage.lock(), mode: guard.mode() }
+        let (id, lane, mode) = (guard.usage.lock(), guard.usage.lane(), guard.mode());
+        Self { shared, id, lane, mode }
+    }
+
+    fn usage(&self) -> Use<'_> {
+        self.shared.front.use_in(self.id, self.lane, self.mode)
     }
 
     /// The same use of the lock as a plain guard, for as long as this is borrowed.
     pub fn with<R>(&self, use_it: impl FnOnce(&Guard<'_>) -> R) -> R {
-        let usage = self.shared.front.use_of(self.id, self.mode);
-        use_it(&ManuallyDrop::new(Guard::new(&self.shared, usage)))
+        use_it(&ManuallyDrop::new(Guard::new(&self.shared, self.usage())))
     }
 
     /// As [`Guard::downgrade`].
@@ -146,10 +155,10 @@ impl OwnedGuard {
     /// # Panics
     /// As [`Guard::downgrade`].
     pub fn downgrade(&mut self) {
-        let usage = self.shared.front.use_of(self.id, self.mode);
-        let mut guard = ManuallyDrop::new(Guard::new(&self.shared, usage));
-        self.mode = if self.mode == Mode::Write { Mode::Read } else { self.mode };
-        guard.downgrade();
+        ManuallyDrop::new(Guard::new(&self.shared, self.usage())).downgrade();
+        if self.mode == Mode::Write {
+            self.mode = Mode::Read;
+        }
     }
 
     /// As [`Guard::check`].
@@ -157,13 +166,13 @@ impl OwnedGuard {
     /// # Errors
     /// As [`Guard::check`].
     pub fn check(&self) -> Result<(), GuardError> {
-        self.shared.check(&self.shared.front.use_of(self.id, self.mode))
+        self.shared.check(&self.usage())
     }
 }
 
 impl Drop for OwnedGuard {
     fn drop(&mut self) {
-        self.shared.give_up(self.shared.front.use_of(self.id, self.mode));
+        self.shared.give_up(self.usage());
     }
 }
 

@@ -58,6 +58,7 @@ mod holdings;
 mod invalidate;
 mod lock_client;
 mod locks;
+mod named_lock;
 mod seat;
 mod shared;
 mod sleeper;
@@ -77,3 +78,4 @@ pub use holdings::{Effect, Holdings, LockId, LockView, Open, Phase, Refusal, Tic
 pub use invalidate::{Cause, Invalidate, Invalidation, Loss, call_embedder};
 pub use lock_client::{DestroyReport, Draining, LockClient, Options, StartError};
 pub use locks::{LockInfo, Locks};
+pub use named_lock::NamedLock;

@@ -11,7 +11,7 @@ use tidelock_sync::{Op, Pending};
 
 use crate::holdings::Phase;
 use crate::shared::Shared;
-use crate::{Counters, Coverage, Guard, LockError, OwnedGuard};
+use crate::{Counters, Coverage, Guard, LockError, NamedLock, OwnedGuard};
 
 /// A handle to a client's locks: to be cloned, and used from any thread or runtime.
 #[derive(Clone)]
@@ -38,7 +38,7 @@ impl Locks {
     }
 
     #[cold]
-    fn wait_for(&self, range: KeyRange, mode: Mode) -> Op<'_, Result<Guard<'_>, LockError>> {
+    pub(crate) fn wait_for(&self, range: KeyRange, mode: Mode) -> Op<'_, Result<Guard<'_>, LockError>> {
         match self.0.take(range, mode) {
             // It may have been granted just now.
             Ok(mut waiting) => match waiting.try_now() {
@@ -58,6 +58,15 @@ impl Locks {
         assert!(mode != Mode::Null, "H5: nobody waits for nothing");
         let usage = self.0.take_cached(range, mode)?;
         Some(Guard::new(&self.0, usage))
+    }
+
+    /// The lock of this range, to be kept by whoever takes it often: it remembers where it was found last.
+    pub fn named(&self, range: KeyRange) -> NamedLock {
+        NamedLock::new(self.clone(), range)
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0
     }
 
     /// Takes several locks, in the order of their keys, so that two callers who want the same never wait for each other.

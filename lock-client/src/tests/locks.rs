@@ -98,6 +98,58 @@ fn who_holds_a_lock_takes_it_again_although_it_was_called_back() {
     assert!(scene.invalidation().is_some());
 }
 
+/// What it remembers is a place, and another lock may be there by now.
+#[test]
+fn a_named_lock_is_the_same_lock_wherever_it_is() {
+    let mut scene = Scene::new();
+    let locks = scene.locks.clone();
+    let named = locks.named(range(1));
+    let waits = named.lock(Read).try_now().expect_err("it has to ask");
+    assert_eq!(scene.heard(), [acquire(1, Null, Read)]);
+    scene.grants(1, Null, Read);
+    drop(waits.wait().unwrap());
+    assert!(named.lock(Read).is_ready(), "looked for");
+    assert!(named.try_lock(Read).is_some_and(|guard| guard.range() == range(1)), "and found again");
+    scene.revokes(1, Read, Null);
+    assert!(named.try_lock(Read).is_none(), "nobody new gets in (A-37)");
+    scene.invalidation().expect("nobody uses it").done();
+    assert!(named.try_lock(Read).is_none());
+    scene.heard();
+    scene.holds(2, Read);
+    assert!(named.try_lock(Read).is_none(), "that is another");
+    scene.holds(1, Read);
+    assert_eq!(named.try_lock(Read).unwrap().range(), range(1));
+    assert_eq!(locks.dump().iter().map(|lock| lock.readers).sum::<u64>(), 0);
+}
+
+/// Readers that meet get words of their own. A revocation waits for all of them, whatever threads they leave on.
+#[test]
+fn readers_in_a_crowd_are_all_waited_for() {
+    let mut scene = Scene::new();
+    scene.holds(1, Read);
+    let locks = scene.locks.clone();
+    let crowd = || -> Vec<_> {
+        let taken = (0..50).map(|_| locks.own(locks.try_lock(&range(1), Read).unwrap()));
+        taken.collect()
+    };
+    let threads = || {
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(crowd)).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        })
+    };
+    let (before, mut after) = (threads(), threads());
+    assert_eq!(locks.dump()[0].readers, 400);
+    scene.revokes(1, Read, Null);
+    assert!(locks.try_lock(&range(1), Read).is_none());
+    let last = after.pop();
+    drop((before, after));
+    assert!(scene.invalidation().is_none(), "one is left");
+    drop(last);
+    scene.invalidation().expect("nobody is").done();
+    assert!(locks.dump().is_empty());
+}
+
 #[test]
 fn a_guard_that_is_downgraded_lets_the_lock_come_down() {
     let mut scene = Scene::new();

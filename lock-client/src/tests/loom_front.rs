@@ -5,7 +5,7 @@ use tidelock_lock_proto::Mode;
 use tidelock_sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tidelock_sync::{Arc, Mutex, model, thread};
 
-use crate::front::{Entered, Front};
+use crate::front::{Entered, Front, LastTenancy};
 use crate::{LockId, Open};
 
 const LOCK: LockId = LockId(0);
@@ -42,7 +42,7 @@ impl World {
     /// Uses the lock if it is to be had. Tells whether it was.
     fn use_it(&self, mode: Mode) -> bool {
         match self.front.enter(&range(1), mode) {
-            Entered::In(usage) => {
+            Entered::In(usage) | Entered::Crowd(usage) => {
                 assert_eq!(usage.range(), range(1), "J1");
                 assert_eq!(self.cached.load(Ordering::Relaxed), 7, "J1: nobody drops what is in use");
                 self.written.store(1, Ordering::Relaxed);
@@ -152,6 +152,68 @@ fn a_lookup_and_a_slot_that_is_given_on() {
             // Whoever was there for the first lock may still be on its way out.
             let Entered::In(usage) = world.front.enter(&range(2), Mode::Read) else { panic!("it is open") };
             usage.leave();
+        }
+        user.join().unwrap();
+        assert_eq!(world.front.users_of(LOCK), (0, 0));
+    });
+}
+
+/// J1, J3: readers in lanes of their own, and in none: whoever is there is waited for, and whoever is last reports.
+#[test]
+fn a_reader_a_slot_that_is_widened_and_a_revocation() {
+    model(|| {
+        let world = World::with(open(1, Mode::Read, 1));
+        let user = world.clone();
+        let user =
+            thread::spawn(move || u32::from(user.use_it(Mode::Read)) + u32::from(user.use_it(Mode::Read)));
+        {
+            let _desk = world.desk.lock().unwrap();
+            world.front.widen(LOCK);
+        }
+        world.revoke(Mode::Null);
+        user.join().unwrap();
+        assert_eq!(world.desk.lock().unwrap().1, 1, "J3: it has come down, once");
+    });
+}
+
+/// A slot that is widened while the lock comes down lets nobody in by a lane.
+#[test]
+fn a_revocation_and_a_slot_that_is_widened_behind_it() {
+    model(|| {
+        let world = World::with(open(1, Mode::Read, 1));
+        let user = world.clone();
+        let user = thread::spawn(move || user.use_it(Mode::Read));
+        world.revoke(Mode::Null);
+        {
+            let _desk = world.desk.lock().unwrap();
+            world.front.widen(LOCK);
+        }
+        assert!(!world.use_it(Mode::Read), "J2");
+        user.join().unwrap();
+        assert_eq!(world.desk.lock().unwrap().1, 1, "J3: it has come down, once");
+    });
+}
+
+/// J4: the same for one who remembers where it found the lock.
+#[test]
+fn a_memory_and_a_slot_that_is_given_on() {
+    model(|| {
+        let world = World::with(open(1, Mode::Read, 1));
+        let last = LastTenancy::default();
+        let Entered::In(usage) = world.front.enter(&range(1), Mode::Read) else { panic!("it is open") };
+        last.set(&usage);
+        usage.leave();
+        let user = world.clone();
+        let user = thread::spawn(move || {
+            let entered = user.front.enter_again(last.get().expect("it was set"), Mode::Read);
+            let Entered::In(usage) = entered else { return };
+            assert_eq!(usage.range(), range(1), "J1");
+            usage.leave();
+        });
+        world.front.narrow(LOCK, Mode::Null);
+        if world.front.is_drained(LOCK) {
+            world.front.forget(LOCK);
+            world.front.open(&open(2, Mode::Read, 2));
         }
         user.join().unwrap();
         assert_eq!(world.front.users_of(LOCK), (0, 0));
