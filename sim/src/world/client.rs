@@ -18,6 +18,7 @@ use super::{Event, NO_TERM, Part, World, lock_no};
 use crate::canary::Canary;
 use crate::clock::{LocalClock, SharedClock, Time};
 use crate::facts::{ClientView, Fact, Hold};
+use crate::fault::Fault;
 use crate::plan::stream;
 use crate::random::Random;
 
@@ -160,7 +161,7 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn draw_clock(&self, random: &mut Random) -> LocalClock {
+    pub(super) fn draw_clock(&mut self, random: &mut Random) -> LocalClock {
         let begins = random.time(Duration::from_secs(1), Duration::from_secs(1_000_000));
         let ppm = self.plan.drift_ppm;
         // Mostly one that runs apart as far as it can.
@@ -169,6 +170,9 @@ impl World<'_> {
             1 => ppm as i64,
             _ => random.below(2 * ppm + 1) as i64 - ppm as i64,
         };
+        if self.plan.faults.has(Fault::Drift) {
+            self.faults.count(Fault::Drift);
+        }
         LocalClock::new(begins, rate)
     }
 
