@@ -8,6 +8,7 @@ mod cached;
 mod grants;
 mod ground;
 mod history;
+mod opening;
 mod processes;
 mod round_trip;
 mod row;
@@ -77,6 +78,8 @@ enum Measurement {
     RoundTrip,
     /// The server's decisions alone
     Grants,
+    /// The end of a recovery, when everybody who has waited is served
+    Opening,
     /// One lock that two clients take from each other
     Bounce,
     /// Many processes and many locks
@@ -101,6 +104,7 @@ pub(crate) fn run(args: &LocksArgs) -> Result<ExitCode, CliError> {
             Measurement::Cached => cached::run(args.seconds, &mut rows)?,
             Measurement::RoundTrip => round_trip::run(args.seconds, &mut rows)?,
             Measurement::Grants => grants::run(args.seconds, &mut rows)?,
+            Measurement::Opening => opening::run(args.seconds, &mut rows)?,
             Measurement::Bounce => bounce::run(args.seconds, &mut rows)?,
             Measurement::Processes => processes::run(args, &mut rows)?,
         }

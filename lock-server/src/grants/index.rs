@@ -23,6 +23,12 @@ impl Index {
         Self { places: HashTable::new(), hasher }
     }
 
+    /// Makes room for so many more: a table that grows by itself enters all that it has anew, again and again.
+    pub(super) fn reserve(&mut self, more: usize, locks: &Slab<Lock>) {
+        let Self { places, hasher } = self;
+        places.reserve(more, |place| hasher.hash_one(start_of(locks, *place).0));
+    }
+
     pub(super) fn find(&self, start: &Key, locks: &Slab<Lock>) -> Option<Place> {
         let is_it = |place: &Place| start_of(locks, *place) == *start;
         self.places.find(self.hasher.hash_one(start.0), is_it).copied()

@@ -114,6 +114,12 @@ impl Grants {
         self
     }
 
+    /// Makes room for so many more locks at once, for whoever knows how many will be [restored](Self::restore).
+    pub(crate) fn reserve(&mut self, more: usize) {
+        self.locks.reserve(more);
+        self.shares.reserve(more);
+    }
+
     /// Takes a message of `client`, whose session has been checked, and appends what is to be sent to `answers`, in this order.
     /// `now` is the time since the server began, for whoever asks how long somebody has waited.
     ///
@@ -255,7 +261,7 @@ impl Grants {
         if mode == Mode::Null || token.term >= self.clerk.term {
             return Err(RestoreError::NeverGranted { start, mode, token });
         }
-        let spot = self.locks.find_range(&range).map_err(|other| {
+        let spot = self.locks.find_new_range(&range).map_err(|other| {
             let other = self.locks[other].range.start();
             RestoreError::Overlaps { start, other }
         })?;

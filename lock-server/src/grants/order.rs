@@ -96,6 +96,11 @@ impl Default for Order {
 }
 
 impl Order {
+    /// Makes room for so many more locks.
+    pub(super) fn reserve(&mut self, more: usize) {
+        self.leaves.reserve(more);
+    }
+
     /// The lock that begins at `key`.
     ///
     /// # Errors

@@ -50,6 +50,11 @@ impl Shares {
         Self { clients: HashMap::with_hasher(hasher), parts: Slab::new() }
     }
 
+    /// Makes room for so many more.
+    pub(super) fn reserve(&mut self, more: usize) {
+        self.parts.reserve(more);
+    }
+
     /// The client begins to have something to do with the lock at this place.
     pub(super) fn add(&mut self, client: ClientId, lock: Place) -> Share {
         let shares = self.clients.entry(client).or_default();

@@ -36,6 +36,13 @@ impl Table {
         Self { locks: Slab::new(), index: Index::new(hasher), order: Order::default() }
     }
 
+    /// Makes room for so many more.
+    pub(super) fn reserve(&mut self, more: usize) {
+        self.locks.reserve(more);
+        self.index.reserve(more, &self.locks);
+        self.order.reserve(more);
+    }
+
     pub(super) fn len(&self) -> usize {
         self.locks.len()
     }
@@ -55,7 +62,16 @@ impl Table {
         {
             return Ok(Spot::Lock(place));
         }
+        self.find_new_range(range)
+    }
+
+    /// The same for a range of which there is no lock, most probably: with one look less.
+    ///
+    /// # Errors
+    /// As [`find_range`](Self::find_range).
+    pub(super) fn find_new_range(&self, range: &KeyRange) -> Result<Spot, Place> {
         match self.order.seek(range.start(), &self.locks) {
+            Ok(place) if self[place].range == *range => Ok(Spot::Lock(place)),
             Err(gap) if self.order.is_apart(&gap, range) => Ok(Spot::Gap(gap)),
             Err(gap) => self.overlapping(range).map_or(Ok(Spot::Gap(gap)), Err),
             Ok(_) => Err(self.overlapping(range).expect("a lock that begins there is one")),

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-/// The first pause is so many times shorter than the longest.
-const FIRST: u32 = 16;
+/// The first pause is so many times shorter than the longest: a server that is replaced is away for some hundredths of a
+/// second, and whoever comes too early comes again after about as long as it was away.
+const FIRST: u32 = 64;
 
 /// Pauses that double up to a limit, each between half and all of what is due.
 #[derive(Clone, Copy, Debug)]
@@ -49,12 +50,26 @@ mod tests {
         let max = Duration::from_millis(1600);
         let [first, second] = [1, 2].map(|seed| {
             let mut pause = Pause::new(seed, max);
-            (0..8).map(|_| pause.next()).collect::<Vec<_>>()
+            (0..9).map(|_| pause.next()).collect::<Vec<_>>()
         });
         assert_ne!(first, second);
         for (n, wait) in first.into_iter().enumerate() {
             let due = (max / FIRST * 2u32.pow(n as u32)).min(max);
             assert!(due / 2 <= wait && wait <= due, "{n}: {wait:?}");
+        }
+    }
+
+    /// A planned change of servers takes about a twentieth of a second, and nobody is to notice more than a fifth.
+    #[test]
+    fn a_server_that_is_away_for_a_twentieth_of_the_limit_is_found_again_within_a_sixth() {
+        let max = Duration::from_secs(1);
+        for seed in 0..1000 {
+            let mut pause = Pause::new(seed, max);
+            let mut found = Duration::ZERO;
+            while found < max / 20 {
+                found += pause.next();
+            }
+            assert!(found <= max / 6, "seed {seed}: {found:?}");
         }
     }
 }

@@ -76,7 +76,12 @@ impl Handover {
             term: self.term.0.into(),
             sessions: (self.sessions.len() as u64).into(),
         };
-        let mut bytes = head.as_bytes().to_vec();
+        let locks: usize = self.sessions.iter().map(|handed| handed.held.len()).sum();
+        let size = size_of::<RawHandover>()
+            + size_of::<RawHanded>() * self.sessions.len()
+            + size_of::<RawHeld>() * locks;
+        let mut bytes = Vec::with_capacity(size);
+        bytes.extend_from_slice(head.as_bytes());
         self.sessions.iter().for_each(|handed| put(handed, &mut bytes));
         head.checksum = block_checksum(&bytes).0.into();
         bytes[..size_of::<RawHandover>()].copy_from_slice(head.as_bytes());

@@ -153,6 +153,7 @@ impl Server {
 
     fn load_handed(&mut self, records: Records, mut handed: HandedSessions) -> Result<(), TakeOverError> {
         self.load_tombstones(records.tombstones);
+        self.grants.reserve(handed.values().map(Vec::len).sum());
         for record in records.clients {
             let (client, present) = (record.client, record.incarnation);
             let lives = (client, Incarnation(0))..=(client, present);
