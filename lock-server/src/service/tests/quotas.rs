@@ -55,6 +55,22 @@ fn too_many_sessions_are_told_to_come_later() {
     assert!(matches!(rig.come_again(&mut second), Verdict::New { .. }));
 }
 
+/// Y8: also while records are slow, and whether or not those who greeted are still there.
+#[test]
+fn sessions_that_are_being_opened_take_their_places() {
+    let mut rig = with_quotas(Quotas { sessions_max: 1, ..Quotas::DEFAULT });
+    rig.is_prompt = false;
+    let mut first = rig.greet_new(1, 1);
+    let mut second = rig.greet_new(2, 2);
+    assert_eq!(rig.hear(&mut second), [Said::Welcome(Verdict::Busy(PLAN.backoff)), Said::Closed]);
+    rig.input(Input::Closed { connection: first.connection });
+    let mut third = rig.greet_new(3, 3);
+    assert_eq!(rig.hear(&mut third), [Said::Welcome(Verdict::Busy(PLAN.backoff)), Said::Closed]);
+    rig.apply_next();
+    assert!(matches!(rig.come_again(&mut first), Verdict::New { .. }));
+    assert_eq!((rig.server.sessions().count(), rig.counters().sessions_refused), (1, 2));
+}
+
 /// Y8: a client that asks and does not read is not listened to until it has got on; nothing of it is lost, and nobody else is
 /// held up.
 #[test]
