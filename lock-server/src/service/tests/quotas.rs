@@ -1,9 +1,10 @@
 //! What a client may have of the server, and what becomes of those who would have more.
 
+use tidelock_format::{GrantSeq, Term, Token};
 use tidelock_lock_proto::{Mode, Reason, ToClient, ToServer};
 use tidelock_net::{Frame, Principal, Verdict};
 
-use super::rig::{PLAN, Rig, Said, acquire, config, descent, seconds, wanted};
+use super::rig::{PLAN, Rig, Said, acquire, config, descent, held, seconds, wanted};
 use crate::{Connection, Input, Limits, Quotas, ServerConfig};
 
 fn with_quotas(quotas: Quotas) -> Rig {
@@ -158,6 +159,25 @@ fn wants_that_wait_for_the_end_of_a_snapshot_are_counted() {
         matches!(&rig.told(&mut puppet)[..], [ToClient::Refused(refused)] if refused.reason == Reason::TooMany)
     );
     rig.snapshot(&mut puppet, vec![], vec![wanted(7, Mode::Null, Mode::Read)]);
+    assert_eq!(rig.server.locks(), 2);
+}
+
+/// Nobody holds more after a recovery than anybody may hold.
+#[test]
+fn locks_that_a_client_tells_of_are_counted() {
+    let mut rig = Rig::new();
+    let mut puppet = rig.come(1);
+    rig.ping(&puppet);
+    let limits = Limits { locks_per_client_max: 2 };
+    let authority = rig.authority;
+    let mut rig = Rig::recovering(ServerConfig { limits, ..config() }, authority, seconds(1));
+    rig.tick();
+    rig.come_again(&mut puppet);
+    let token = Token { term: Term(1), seq: GrantSeq(1) };
+    rig.snapshot(&mut puppet, (1..4).map(|number| held(number, Mode::Write, token)).collect(), vec![]);
+    assert!(
+        matches!(&rig.told(&mut puppet)[..], [ToClient::Lost(lost), ToClient::SnapshotTaken(_)] if lost.token == token)
+    );
     assert_eq!(rig.server.locks(), 2);
 }
 
