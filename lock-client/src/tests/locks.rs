@@ -476,3 +476,14 @@ fn a_lock_that_a_new_server_does_not_know_is_discarded_before_it_is_asked_for_ag
     drop(guard);
     scene.client.check();
 }
+
+/// K3: a server that calls a lock back again and again makes nothing grow; its session is given up.
+#[test]
+fn a_lock_that_is_called_back_twice_is_called_back_by_no_server_of_ours() {
+    let mut scene = Scene::new();
+    scene.holds(1, Write);
+    scene.revokes(1, Write, Null);
+    assert!(scene.loss().is_none());
+    scene.revokes(1, Write, Null);
+    assert_eq!(scene.loss().expect("nothing can be relied on").why(), Cause::Broken);
+}
