@@ -394,9 +394,11 @@ impl Desk {
     /// The session is over, and everything with it. The embedder is told, and then another is opened.
     fn lose(&mut self, why: Cause) {
         let is_open = matches!(self.life, Life::Open | Life::Losing);
+        // Once for each session: who handles an old loss must not open the next session before a new one is handled.
+        let is_told = self.life == Life::Losing;
         self.life = if is_open { Life::Losing } else { Life::Over };
         self.drop_everything();
-        if is_open {
+        if is_open && !is_told {
             self.carrier.lose(Loss { shared: self.shared.clone(), why });
         }
     }

@@ -150,6 +150,12 @@ pub enum Violation {
         /// What the server says.
         reason: Reason,
     },
+    /// It calls a lock back a second time before it was answered (K3).
+    #[error("lock {start}: the server calls it back twice")]
+    RevokedTwice {
+        /// The lock.
+        start: Key,
+    },
     /// A message that this client does not know.
     #[error("a message that has no place here")]
     OutOfPlace,
@@ -353,10 +359,7 @@ impl Holdings {
         match message {
             ToClient::Granted(granted) => self.granted(granted, effects),
             ToClient::Refused(refused) => self.refused(refused, effects),
-            ToClient::Revoke(descent) => {
-                self.revoked(descent, effects);
-                Ok(())
-            }
+            ToClient::Revoke(descent) => self.revoked(descent, effects),
             // How far a new server got with the snapshot: what carries messages knows that already.
             ToClient::SnapshotTaken(_) => Ok(()),
             ToClient::Lost(lost) => {
@@ -414,17 +417,23 @@ impl Holdings {
         Ok(())
     }
 
-    fn revoked(&mut self, descent: Descent, effects: &mut Vec<Effect>) {
+    fn revoked(&mut self, descent: Descent, effects: &mut Vec<Effect>) -> Result<(), Violation> {
         let Some(id) = self.by_start.get(&descent.start).copied() else {
             // Nothing is held of it: the promise holds as it is.
-            return self.cede(descent, Mode::Null, effects);
+            self.cede(descent, Mode::Null, effects);
+            return Ok(());
         };
-        let demand = Demand::Told(self.term, descent);
+        let (term, demand) = (self.term, Demand::Told(self.term, descent));
         let lock = self.live(id);
+        // Each that is met leads to the next, so there must not be as many as a server likes.
+        if lock.demands.iter().any(|demand| matches!(demand, Demand::Told(told, _) if *told == term)) {
+            return Err(Violation::RevokedTwice { start: descent.start });
+        }
         lock.demands.push_back(demand);
         if lock.demands.len() == 1 {
             self.begin(id, effects);
         }
+        Ok(())
     }
 
     /// The server knows nothing of this grant. One that is not there any more has been given up already.

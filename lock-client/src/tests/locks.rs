@@ -528,3 +528,24 @@ fn a_lock_that_a_new_server_does_not_know_is_discarded_before_it_is_asked_for_ag
     drop(guard);
     scene.client.check();
 }
+
+/// K3: a server that calls a lock back again and again makes nothing grow; its session is given up.
+#[test]
+fn a_lock_that_is_called_back_twice_is_called_back_by_no_server_of_ours() {
+    let mut scene = Scene::new();
+    scene.holds(1, Write);
+    scene.revokes(1, Write, Null);
+    assert!(scene.loss().is_none());
+    scene.revokes(1, Write, Null);
+    assert_eq!(scene.loss().expect("nothing can be relied on").why(), Cause::Broken);
+}
+
+/// Of one session: were the second handled last, it would open a session while the loss of another one is not handled.
+#[test]
+fn a_loss_is_told_once_however_much_else_comes_with_it() {
+    let mut scene = Scene::new();
+    scene.holds(1, Write);
+    scene.says_bytes_at_once(&[b"nothing", b"that makes sense"]);
+    assert_eq!(scene.loss().expect("it is told").why(), Cause::Broken);
+    assert!(scene.loss().is_none());
+}

@@ -202,6 +202,15 @@ impl Scene {
         self.client.heard(connection, &frame);
     }
 
+    /// Several messages that come in together.
+    pub(super) fn says_bytes_at_once(&mut self, contents: &[&[u8]]) {
+        let (first, done) = (self.said + 1, Number(self.seen));
+        let frame = |(content, number)| Ok(Frame::Message { number: Number(number), done, content });
+        let connection = self.doings().connection.expect("there is one");
+        self.client.heard_all(connection, contents.iter().copied().zip(first..).map(frame));
+        self.said += contents.len() as u64;
+    }
+
     pub(super) fn token(&self) -> Token {
         Token { term: self.term, seq: GrantSeq(self.seq) }
     }

@@ -38,6 +38,12 @@ pub enum RestoreError {
         /// The lock.
         start: Key,
     },
+    /// A client has no more locks than one may have.
+    #[error("lock {start} is one more than one client may have")]
+    TooMany {
+        /// The lock.
+        start: Key,
+    },
     /// No server granted this.
     #[error("lock {start} was never granted as {mode} with token {token}")]
     NeverGranted {

@@ -56,7 +56,7 @@ impl ServerConfig {
 pub struct Quotas {
     /// Connections that have not been greeted. Each may stay so for as long as the plan's greeting.
     pub strangers_max: usize,
-    /// Sessions, those that are being ended included.
+    /// Sessions, those that are being opened or ended included.
     pub sessions_max: usize,
     /// Messages that may wait for one client, beside two for each lock that it holds or wants. From a client that lets more
     /// wait nothing more is taken until it has got on.

@@ -250,7 +250,8 @@ impl Server {
 
     /// Y1: asks for a record.
     fn open(&mut self, connection: Connection, client: ClientId, attempt: u128, label: String) {
-        let is_room = self.sessions.len() < self.config.quotas.sessions_max;
+        // A greeting counts as soon as its record is asked for: that may take long, and its connection may go meanwhile.
+        let is_room = self.sessions.len() + self.openings < self.config.quotas.sessions_max;
         let lives = self.clients.entry(client).or_default();
         match &mut lives.opening {
             Some(opening) if opening.attempt == attempt => {
@@ -266,6 +267,7 @@ impl Server {
             }
             None => {
                 let connection = Some(connection);
+                self.openings += 1;
                 lives.opening = Some(Opening { attempt, connection, label: cleaned(label), is_asked: false });
                 connection.into_iter().for_each(|it| self.links.greeted(it, Link::Opening(client)));
                 self.advance(client);
@@ -288,6 +290,7 @@ impl Server {
     pub(super) fn opening_applied(&mut self, client: ClientId, result: Result<Outcome, AuthorityError>) {
         let opening = self.clients.get_mut(&client).and_then(|lives| lives.opening.take());
         let Some(opening) = opening else { return };
+        self.openings -= 1;
         let connection = opening.connection;
         match result {
             Ok(Outcome::Opened(incarnation)) => self.session_opened(client, incarnation, opening),

@@ -102,6 +102,9 @@ impl Server {
                 self.lose(seat, held, None)
             };
         }
+        if self.grants.share(seat.holder()) >= self.config.limits.locks_per_client_max {
+            return self.lose(seat, held, Some(RestoreError::TooMany { start }));
+        }
         if let Err(error) = self.grants.restore(seat.holder(), held, self.now) {
             self.lose(seat, held, Some(error));
         }

@@ -110,6 +110,8 @@ pub struct Server {
     fence: FenceEpoch,
     sessions: Seats,
     clients: HashMap<ClientId, Lives>,
+    /// Greetings among them that want a session.
+    openings: usize,
     tombs: Tombs,
     links: Links,
     /// Sessions of an earlier term that may hold what this server does not know.
@@ -167,6 +169,7 @@ impl Server {
             fence: records.meta.fence,
             sessions: Seats::default(),
             clients: HashMap::new(),
+            openings: 0,
             tombs: Tombs::default(),
             links: Links::default(),
             missing: BTreeSet::new(),

@@ -302,6 +302,8 @@ impl Server {
                 "Y1: a life is left without a record"
             );
         }
+        let openings = self.clients.values().filter(|lives| lives.opening.is_some()).count();
+        assert_eq!(openings, self.openings, "Y8: greetings that want a session");
         let concerned: Vec<ClientId> =
             self.changes.purposes().filter_map(|it: Purpose| self.client_of(it)).collect();
         let distinct: BTreeSet<ClientId> = concerned.iter().copied().collect();

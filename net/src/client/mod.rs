@@ -270,8 +270,10 @@ impl ClientSession {
         self.pause.reset();
         let plan = self.config.plan;
         let mut renew = |lease| self.lease.begin(since, now, lease, plan);
+        let has_session = self.incarnation != Incarnation(0);
         match verdict {
-            Verdict::New { incarnation, lease } if self.incarnation == Incarnation(0) => {
+            // Zero is no session's: the next greeting would open another under what is held in this one.
+            Verdict::New { incarnation, lease } if !has_session && incarnation != Incarnation(0) => {
                 renew(lease);
                 (self.incarnation, self.term) = (incarnation, term);
                 if self.config.service == ANY_SERVICE {
@@ -280,7 +282,7 @@ impl ClientSession {
                 self.begin_stream();
                 effects.push(Effect::Stands(Standing::New { incarnation, term }));
             }
-            Verdict::Resumed { done, lease } if term == self.term => {
+            Verdict::Resumed { done, lease } if has_session && term == self.term => {
                 if self.stream.reconnected(done).is_err() {
                     return self.cut(now, effects);
                 }
@@ -288,7 +290,7 @@ impl ClientSession {
                 effects.push(Effect::Stands(Standing::Resumed));
                 self.say_what_waits(effects);
             }
-            Verdict::Recover { lease } => {
+            Verdict::Recover { lease } if has_session => {
                 renew(lease);
                 self.term = term;
                 self.begin_stream();
@@ -299,9 +301,11 @@ impl ClientSession {
             Verdict::Left if self.is_leaving => self.end(Standing::Left, effects),
             Verdict::Busy(wait) => self.pause_for(wait, now, effects),
             // Nothing that this client asked for.
-            Verdict::New { .. } | Verdict::Resumed { .. } | Verdict::Expelled { .. } | Verdict::Left => {
-                self.cut(now, effects)
-            }
+            Verdict::New { .. }
+            | Verdict::Resumed { .. }
+            | Verdict::Recover { .. }
+            | Verdict::Expelled { .. }
+            | Verdict::Left => self.cut(now, effects),
         }
         if self.is_leaving && matches!(self.link, Link::Up { .. }) {
             self.write(&Frame::Farewell, effects);

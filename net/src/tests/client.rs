@@ -252,6 +252,21 @@ fn a_verdict_that_nobody_asked_for_ends_nothing() {
     }
 }
 
+/// Zero is no session's: a client that took it for one would open another at its next greeting, and what it holds in the first
+/// would be forgotten. Nor does anything go on where there was nothing.
+#[test]
+fn a_session_without_an_incarnation_is_none() {
+    let nothing = Verdict::New { incarnation: Incarnation(0), lease: LEASE };
+    let resumed = Verdict::Resumed { done: Number(0), lease: LEASE };
+    for verdict in [nothing, resumed, Verdict::Recover { lease: LEASE }] {
+        let mut scene = Scene::new();
+        scene.later(0);
+        scene.connected(1);
+        assert_eq!(scene.is_welcomed(1, 0, verdict), [Effect::Close(Connection(1))], "{verdict:?}");
+        assert_eq!(scene.session.lease().ends(), None, "{verdict:?}");
+    }
+}
+
 #[test]
 fn a_busy_server_is_asked_again_when_it_said() {
     let mut scene = Scene::new();

@@ -1,9 +1,10 @@
 //! What a client may have of the server, and what becomes of those who would have more.
 
+use tidelock_format::{GrantSeq, Term, Token};
 use tidelock_lock_proto::{Mode, Reason, ToClient, ToServer};
 use tidelock_net::{Frame, Principal, Verdict};
 
-use super::rig::{PLAN, Rig, Said, acquire, config, descent, seconds, wanted};
+use super::rig::{PLAN, Rig, Said, acquire, config, descent, held, seconds, wanted};
 use crate::{Connection, Input, Limits, Quotas, ServerConfig};
 
 fn with_quotas(quotas: Quotas) -> Rig {
@@ -53,6 +54,22 @@ fn too_many_sessions_are_told_to_come_later() {
     assert_eq!((rig.counters().sessions_refused, rig.record(2)), (1, None));
     rig.frame(first.connection, Frame::Farewell);
     assert!(matches!(rig.come_again(&mut second), Verdict::New { .. }));
+}
+
+/// Y8: also while records are slow, and whether or not those who greeted are still there.
+#[test]
+fn sessions_that_are_being_opened_take_their_places() {
+    let mut rig = with_quotas(Quotas { sessions_max: 1, ..Quotas::DEFAULT });
+    rig.is_prompt = false;
+    let mut first = rig.greet_new(1, 1);
+    let mut second = rig.greet_new(2, 2);
+    assert_eq!(rig.hear(&mut second), [Said::Welcome(Verdict::Busy(PLAN.backoff)), Said::Closed]);
+    rig.input(Input::Closed { connection: first.connection });
+    let mut third = rig.greet_new(3, 3);
+    assert_eq!(rig.hear(&mut third), [Said::Welcome(Verdict::Busy(PLAN.backoff)), Said::Closed]);
+    rig.apply_next();
+    assert!(matches!(rig.come_again(&mut first), Verdict::New { .. }));
+    assert_eq!((rig.server.sessions().count(), rig.counters().sessions_refused), (1, 2));
 }
 
 /// Y8: a client that asks and does not read is not listened to until it has got on; nothing of it is lost, and nobody else is
@@ -142,6 +159,25 @@ fn wants_that_wait_for_the_end_of_a_snapshot_are_counted() {
         matches!(&rig.told(&mut puppet)[..], [ToClient::Refused(refused)] if refused.reason == Reason::TooMany)
     );
     rig.snapshot(&mut puppet, vec![], vec![wanted(7, Mode::Null, Mode::Read)]);
+    assert_eq!(rig.server.locks(), 2);
+}
+
+/// Nobody holds more after a recovery than anybody may hold.
+#[test]
+fn locks_that_a_client_tells_of_are_counted() {
+    let mut rig = Rig::new();
+    let mut puppet = rig.come(1);
+    rig.ping(&puppet);
+    let limits = Limits { locks_per_client_max: 2 };
+    let authority = rig.authority;
+    let mut rig = Rig::recovering(ServerConfig { limits, ..config() }, authority, seconds(1));
+    rig.tick();
+    rig.come_again(&mut puppet);
+    let token = Token { term: Term(1), seq: GrantSeq(1) };
+    rig.snapshot(&mut puppet, (1..4).map(|number| held(number, Mode::Write, token)).collect(), vec![]);
+    assert!(
+        matches!(&rig.told(&mut puppet)[..], [ToClient::Lost(lost), ToClient::SnapshotTaken(_)] if lost.token == token)
+    );
     assert_eq!(rig.server.locks(), 2);
 }
 
