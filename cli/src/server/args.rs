@@ -74,7 +74,7 @@ pub(crate) struct ServeArgs {
 
     /// How long the server may look for the next message before it sleeps, in microseconds: it does so while there is traffic and
     /// that makes answers quicker; 0 never, which saves processor time
-    #[arg(long, value_name = "US", default_value_t = 100, value_parser = clap::value_parser!(u64).range(..=10_000))]
+    #[arg(long, value_name = "US", default_value_t = 200, value_parser = clap::value_parser!(u64).range(..=10_000))]
     pub(crate) spin: u64,
 
     /// Tell on standard error what goes on, and not only what is wrong

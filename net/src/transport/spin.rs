@@ -32,8 +32,9 @@ struct Mean(Duration);
 const TRIAL: u32 = 32;
 
 impl Spin {
-    /// Twenty times what an answer takes, and once or twice what a thread takes to wake up in a virtual machine.
-    pub const DEFAULT_MAX: Duration = Duration::from_micros(100);
+    /// Many times what an answer takes, and as much as a question and its answer where both ends sleep in virtual machines: so
+    /// that who begins so finds out that there is a better way.
+    pub const DEFAULT_MAX: Duration = Duration::from_micros(200);
 
     /// A while that is not looked for is shorter than this part of the longest.
     const PARTS: u32 = 16;
