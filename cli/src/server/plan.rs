@@ -9,7 +9,7 @@ use crate::error::CliError;
 const LEASE_MIN: Duration = Duration::from_secs(3);
 const LEASE_MAX: Duration = Duration::from_secs(600);
 
-/// The default plan, with everything as much longer or shorter as the lease is.
+/// The default plan, with nearly everything as much longer or shorter as the lease is.
 pub(super) fn of_lease(lease: Duration) -> Result<TimeoutPlan, CliError> {
     if !(LEASE_MIN..=LEASE_MAX).contains(&lease) {
         return Err(CliError::input(format!(
@@ -27,7 +27,8 @@ pub(super) fn of_lease(lease: Duration) -> Result<TimeoutPlan, CliError> {
         margin: scaled(plan.margin),
         silence: scaled(plan.silence),
         greeting: scaled(plan.greeting),
-        backoff: scaled(plan.backoff),
+        // However long a lease is, a server that is back is to be found soon.
+        backoff: scaled(plan.backoff).min(plan.backoff),
         grace: scaled(plan.grace),
         grace_max: scaled(plan.grace_max),
         ..plan
@@ -43,7 +44,8 @@ mod tests {
     #[test]
     fn every_lease_that_is_taken_gives_a_sound_plan() {
         for ms in (3000..600_000).step_by(777) {
-            of_lease(Duration::from_millis(ms)).unwrap();
+            let plan = of_lease(Duration::from_millis(ms)).unwrap();
+            assert!(plan.backoff <= TimeoutPlan::DEFAULT.backoff, "a server that is back is found soon");
         }
         assert_eq!(of_lease(Duration::from_secs(30)).unwrap(), TimeoutPlan::DEFAULT);
         for seconds in [0, 2, 601] {
