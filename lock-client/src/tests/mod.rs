@@ -13,3 +13,5 @@ mod loom_seat;
 mod loom_sleeper;
 #[cfg(not(any(tidelock_loom, tidelock_shuttle)))]
 mod scene;
+#[cfg(not(any(tidelock_loom, tidelock_shuttle)))]
+mod sessions;
