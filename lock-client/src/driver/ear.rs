@@ -6,7 +6,7 @@
 //! wait are told as ever. (The idea is that of the Leader/Followers pattern of D. Schmidt and others.)
 //!
 //! - **R1** Whoever has the reader reads, alone. Who does not get it does without: whoever has it tells.
-//! - **R2** Whoever gives the reader back leaves the gate open: what comes in then wakes the listener.
+//! - **R2** Whoever has given the reader back opens the gate after that: what has come in, or comes, wakes the listener.
 //! - **R3** Who listens in its place says that it [sleeps](crate::sleeper), and then looks once more for its answer and for its
 //!   connection. Whoever answers it by another way, or takes the connection away, rings then.
 
@@ -71,10 +71,10 @@ impl Listen for Ear {
                 break;
             }
         }
-        // R2.
-        if let Some(watch) = reader.watch(&self.wire)
-            && watch.open_gate().is_err()
-        {
+        let watch = reader.watch(&self.wire).cloned();
+        drop((spin, reader));
+        // R2: not before, or the listener could find the reader taken, and sleep behind a gate that has let it through.
+        if watch.is_some_and(|watch| watch.open_gate().is_err()) {
             self.wire.bell.ring();
         }
     }

@@ -87,9 +87,9 @@ impl Bell {
 }
 
 /// A link as threads see it that wait for it while others have it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Watch {
-    socket: OwnedFd,
+    socket: Arc<OwnedFd>,
     gate: Gate,
     awaits: PollFlags,
 }
@@ -109,7 +109,7 @@ impl Watch {
         let socket = link.as_fd().try_clone_to_owned()?;
         let gate = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&gate, &socket, DATA, epoll::EventFlags::ONESHOT)?;
-        Ok(Self { socket, gate: Gate(Arc::new(gate)), awaits: link.awaits() })
+        Ok(Self { socket: Arc::new(socket), gate: Gate(Arc::new(gate)), awaits: link.awaits() })
     }
 
     /// Where the thread waits that always does.
@@ -129,7 +129,7 @@ impl Watch {
     pub fn open_gate(&self) -> io::Result<()> {
         let mut flags = epoll::EventFlags::ONESHOT | epoll::EventFlags::IN;
         flags.set(epoll::EventFlags::OUT, self.awaits.contains(PollFlags::OUT));
-        Ok(epoll::modify(&self.gate.0, &self.socket, DATA, flags)?)
+        Ok(epoll::modify(&*self.gate.0, &*self.socket, DATA, flags)?)
     }
 
     /// Shuts the gate for everything but the link's end.
@@ -137,7 +137,7 @@ impl Watch {
     /// # Errors
     /// If the system has no memory.
     pub fn shut_gate(&self) -> io::Result<()> {
-        Ok(epoll::modify(&self.gate.0, &self.socket, DATA, epoll::EventFlags::ONESHOT)?)
+        Ok(epoll::modify(&*self.gate.0, &*self.socket, DATA, epoll::EventFlags::ONESHOT)?)
     }
 }
 
