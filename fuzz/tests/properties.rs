@@ -9,10 +9,16 @@ use proptest::prelude::*;
 use tidelock_format::BlockHeader;
 use tidelock_fuzz::machine::Machine;
 use tidelock_fuzz::operation::Operation;
-use tidelock_fuzz::{cache_ops, frame_decode, header_decode, lock_message_decode};
+use tidelock_fuzz::{
+    cache_ops, client, client_ops, frame_decode, header_decode, lock_message_decode, server, server_ops,
+    session, session_ops,
+};
 
 /// Bytes that one operation is made from: as many as the longest takes.
 const OPERATION_BYTES: usize = 16;
+
+/// The same for what peers of a session do.
+const EVENT_BYTES: usize = 64;
 
 /// Sequences of operations. Each comes from bytes of its own, so that a failing sequence shrinks by leaving operations out.
 fn operations() -> impl Strategy<Value = Vec<Operation>> {
@@ -70,13 +76,66 @@ proptest! {
     }
 }
 
+/// As [`operations`].
+fn some<T: for<'a> Arbitrary<'a> + std::fmt::Debug>(most: usize) -> impl Strategy<Value = Vec<T>> {
+    let one = vec(any::<u8>(), EVENT_BYTES).prop_map(|bytes| {
+        T::arbitrary(&mut Unstructured::new(&bytes)).expect("missing bytes are taken for zeroes")
+    });
+    vec(one, 1..most)
+}
+
+proptest! {
+    /// N1 to N3, Q1 to Q5: the session does what it may and no more, and a server that keeps to the protocol can go on with
+    /// it, unless it is over.
+    #[test]
+    fn whatever_a_server_says_a_session_goes_on_or_is_over(events in some::<session::Event>(200)) {
+        let mut scene = session::Scene::default();
+        events.into_iter().for_each(|event| scene.happen(event));
+        scene.end_well();
+    }
+
+    /// N1 to N4.
+    #[test]
+    fn a_stream_does_what_the_ledger_says(turns in some::<session::Turn>(200)) {
+        let mut ledger = session::Ledger::default();
+        turns.into_iter().for_each(|turn| ledger.take(turn));
+    }
+
+    /// Whatever is said of whomever.
+    #[test]
+    fn any_greeting_comes_to_what_it_may(greetings in some::<session::Greeting>(20)) {
+        greetings.into_iter().for_each(|greeting| greeting.check());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+
+    /// The client's own invariants, with locks that are granted, called back and lost out of turn.
+    #[test]
+    fn whatever_a_server_says_a_client_goes_on(events in some::<client::Event>(200)) {
+        client::play(events);
+    }
+
+    /// A-69, Y1, Y3 to Y6, Y8, Y10: and nothing is left of the strangers when they have fallen silent.
+    #[test]
+    fn whatever_strangers_say_the_others_are_served(events in some::<server::Event>(120)) {
+        let mut world = server::World::default();
+        events.into_iter().for_each(|event| world.happen(event));
+        world.end_well();
+    }
+}
+
 #[test]
 fn the_corpus_still_passes() {
     let targets = [
         ("cache_ops", cache_ops as fn(&[u8])),
+        ("client_ops", client_ops),
         ("frame_decode", frame_decode),
         ("header_decode", header_decode),
         ("lock_message_decode", lock_message_decode),
+        ("server_ops", server_ops),
+        ("session_ops", session_ops),
     ];
     for (target, run) in targets {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);

@@ -329,6 +329,8 @@ impl Server {
                 }
                 session.stage = Stage::Doubted;
                 session.attempt = Some(attempt);
+                // It has come, and is given the time to say so.
+                self.progress = self.now;
                 self.arm_lease(seat);
                 seat
             }

@@ -30,7 +30,20 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "sim",
         ],
     ),
-    ("fuzz", &["sync", "format", "dev", "lock-proto", "net", "block-cache"]),
+    (
+        "fuzz",
+        &[
+            "sync",
+            "format",
+            "dev",
+            "lock-proto",
+            "net",
+            "authority",
+            "block-cache",
+            "lock-client",
+            "lock-server",
+        ],
+    ),
     ("benches", &["sync", "format", "dev", "lock-proto", "net", "authority", "block-cache", "lock-server"]),
     ("xtask", &[]),
 ];
