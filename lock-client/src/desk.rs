@@ -215,8 +215,12 @@ impl Desk {
         self.session.lease().ends().filter(|_| !self.is_leaving)
     }
 
-    /// Ends the session without a word.
+    /// Ends the session without a word. While a loss is handled there is none to end, and no other is opened then.
     pub(crate) fn abandon(&mut self) {
+        if self.life == Life::Losing {
+            self.life = Life::Over;
+            self.close();
+        }
         self.talk(ClientSession::abandon);
     }
 

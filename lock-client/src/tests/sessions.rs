@@ -235,6 +235,24 @@ fn a_client_is_ended_in_whatever_state() {
     scene.client.check();
 }
 
+/// Whoever handles the loss comes too late to open another session, which nobody would end.
+#[test]
+fn a_client_that_is_abandoned_while_a_loss_is_handled_stays_so() {
+    let mut scene = Scene::new();
+    scene.holds(1, Write);
+    scene.cut();
+    scene.later(PLAN.backoff);
+    scene.connect();
+    scene.is_expelled();
+    let loss = scene.loss().expect("it is told");
+    scene.client.abandon();
+    loss.handled();
+    assert_eq!(scene.client.next_tick(), None, "it is over");
+    let refused = scene.locks.lock(range(1), Read).try_now().expect("at once");
+    assert_eq!(refused.map(drop).unwrap_err(), LockError::Closed);
+    scene.client.check();
+}
+
 /// A server that knows nothing of a lock says so: whoever uses it finds out, and nobody takes it anew before its cache is
 /// dropped (P-12).
 #[test]
