@@ -329,8 +329,6 @@ impl Server {
                 }
                 session.stage = Stage::Doubted;
                 session.attempt = Some(attempt);
-                // It has come, and is given the time to say so.
-                self.progress = self.now;
                 self.arm_lease(seat);
                 seat
             }
@@ -391,6 +389,10 @@ impl Server {
     fn welcome_new(&mut self, seat: Seat, connection: Connection) {
         let Some(session) = self.sessions.get_mut(seat) else { return };
         let incarnation = session.incarnation;
+        if session.stage == Stage::Doubted {
+            // It has come, and is given the time to say anything more.
+            self.progress = self.now;
+        }
         session.talk = Talk::new(self.config.window);
         self.link_up(seat, connection, Verdict::New { incarnation, lease: self.config.plan.lease });
     }
