@@ -26,6 +26,19 @@ impl Figure {
     }
 }
 
+/// What surrounds a message.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub struct Numbering {
+    /// Its number.
+    pub number: Figure,
+    /// How far its sender is done.
+    pub done: Figure,
+    /// The incarnation that it names.
+    pub incarnation: Figure,
+    /// The term.
+    pub term: Figure,
+}
+
 /// What happens to bytes on their way.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Damage {

@@ -2,7 +2,7 @@
 
 use arbitrary::Arbitrary;
 
-use crate::figure::{Damage, Figure};
+use crate::figure::{Damage, Figure, Numbering};
 use crate::speech::Speech;
 
 /// One event, or something that whoever drives the client does.
@@ -42,19 +42,6 @@ pub enum Event {
     Close,
     /// The client leaves.
     Leave,
-}
-
-/// What surrounds a message.
-#[derive(Arbitrary, Clone, Copy, Debug)]
-pub struct Numbering {
-    /// Its number.
-    pub number: Figure,
-    /// How far the server is done.
-    pub done: Figure,
-    /// The incarnation that it names.
-    pub incarnation: Figure,
-    /// The term.
-    pub term: Figure,
 }
 
 /// What a message says, of a lock that is asked for or held, or of any.

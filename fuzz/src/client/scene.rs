@@ -15,9 +15,9 @@ use tidelock_lock_proto::{
 use tidelock_net::{ClientConfig, Connection, Frame, FrameError, Number, TimeoutPlan};
 use tidelock_sync::Op;
 
-use super::event::{Event, Matter, Numbering};
+use super::event::{Event, Matter};
 use crate::carrier::{Recorder, Watch};
-use crate::figure::Figure;
+use crate::figure::{Figure, Numbering};
 use crate::speech::{Right, Ruling, Speech};
 
 const PLAN: TimeoutPlan = TimeoutPlan::DEFAULT;

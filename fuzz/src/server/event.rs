@@ -2,7 +2,7 @@
 
 use arbitrary::Arbitrary;
 
-use crate::figure::{Damage, Figure};
+use crate::figure::{Damage, Figure, Numbering};
 
 /// One event, or something that whoever drives the server does.
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -86,19 +86,6 @@ pub enum Speech {
     Goodbye,
     /// Likewise.
     Welcome,
-}
-
-/// What surrounds a message.
-#[derive(Arbitrary, Clone, Copy, Debug)]
-pub struct Numbering {
-    /// Its number.
-    pub number: Figure,
-    /// How far its sender is done.
-    pub done: Figure,
-    /// The incarnation that it names.
-    pub incarnation: Figure,
-    /// The term.
-    pub term: Figure,
 }
 
 /// What a message says.

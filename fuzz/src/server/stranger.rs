@@ -7,8 +7,8 @@ use tidelock_lock_proto::{
 use tidelock_lock_server::Connection;
 use tidelock_net::{Frame, Hello, Number, Verdict, Welcome, frame_len};
 
-use super::event::{Matter, Numbering, Pick, Span, Speech, Step};
-use crate::figure::Figure;
+use super::event::{Matter, Pick, Span, Speech, Step};
+use crate::figure::{Figure, Numbering};
 
 /// Clients of one principal that strangers say to be.
 const INSTANCES: u8 = 3;
