@@ -397,12 +397,15 @@ impl Desk {
 
     /// The session is over, and everything with it. The embedder is told, and then another is opened.
     fn lose(&mut self, why: Cause) {
-        let is_open = matches!(self.life, Life::Open | Life::Losing);
+        let is_new = self.life == Life::Open;
         // Once for each session: who handles an old loss must not open the next session before a new one is handled.
-        let is_told = self.life == Life::Losing;
-        self.life = if is_open { Life::Losing } else { Life::Over };
+        if is_new {
+            self.life = Life::Losing;
+        } else if self.life != Life::Losing {
+            self.life = Life::Over;
+        }
         self.drop_everything();
-        if is_open && !is_told {
+        if is_new {
             self.carrier.lose(Loss { shared: self.shared.clone(), why });
         }
     }

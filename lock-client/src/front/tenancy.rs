@@ -12,8 +12,8 @@ pub(crate) struct Tenancy {
     pub(super) tenant: u64,
 }
 
-/// The last place where somebody found a lock. Written and read by any thread, half by half: of two halves that do not belong
-/// together, no slot has ever been both.
+/// The last place where somebody found a lock. Any thread writes and reads it, half by half: halves that do not belong together
+/// name a slot and a tenant that it never had.
 #[derive(Debug, Default)]
 pub(crate) struct LastTenancy {
     id: AtomicU32,
@@ -33,8 +33,7 @@ impl LastTenancy {
     /// It was found here.
     pub(crate) fn set(&self, usage: &Use<'_>) {
         let Tenancy { id, tenant } = usage.tenancy();
-        // Relaxed: as in `get`. A number that is seen before its slot is one of which nothing is known yet: the slot of zero
-        // exists, or the look at it finds none.
+        // Relaxed: as in `get`. Who sees the one and not the other looks in a slot where that tenant never was.
         self.id.store(id.0, Ordering::Relaxed);
         self.tenant.store(tenant, Ordering::Relaxed);
     }
