@@ -14,8 +14,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
-use tidelock_net::transport::Spin;
-
 use super::reader::Reader;
 use super::wire::Wire;
 use crate::shared::{Listen, Shared};
@@ -23,12 +21,11 @@ use crate::shared::{Listen, Shared};
 pub(super) struct Ear {
     wire: Arc<Wire>,
     reader: Mutex<Reader>,
-    spin: Mutex<Spin>,
 }
 
 impl Ear {
     pub(super) fn new(wire: Arc<Wire>, spin_max: Duration) -> Self {
-        Self { wire, reader: Mutex::default(), spin: Mutex::new(Spin::new(spin_max)) }
+        Self { wire, reader: Mutex::new(Reader::new(spin_max)) }
     }
 
     /// The reader, unless another has it (R1).
@@ -40,6 +37,14 @@ impl Ear {
         }
     }
 
+    /// Sleeps until there may be something to read. Tells whether there still is something to sleep for (R3).
+    fn sleep(&self, reader: &mut Reader, is_told: &dyn Fn() -> bool, deadline: Option<Instant>) -> bool {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let _nap = self.wire.nap();
+        let is_over = is_told() || left == Some(Duration::ZERO) || !self.wire.goes_on();
+        !is_over && reader.wait(&self.wire, left).is_ok_and(|is_connected| is_connected)
+    }
+
     /// The reader, when another who has it has noticed that the connection is gone.
     pub(super) fn take(&self) -> MutexGuard<'_, Reader> {
         self.reader.lock().expect("nobody panics while listening")
@@ -49,30 +54,16 @@ impl Ear {
 impl Listen for Ear {
     fn listen_until(&self, is_told: &dyn Fn() -> bool, deadline: Option<Instant>, shared: &Shared) {
         let Some(mut reader) = self.try_take() else { return };
-        let mut spin = self.spin.lock().expect("nobody panics while listening");
         if let Some(watch) = reader.watch(&self.wire) {
             // Open, it would only wake the listener for nothing.
             let _ = watch.shut_gate();
         }
         // Bound: every round waits, for the deadline, the answer, the connection's end, or a message.
-        loop {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            let nap = self.wire.nap();
-            let Some(watch) = reader.watch(&self.wire) else { break };
-            if is_told() || left.is_some_and(|left| left.is_zero()) || !self.wire.goes_on() {
-                break;
-            }
-            if spin.wait(left, |limit| self.wire.stand_in.wait_on(watch, limit)).is_err() {
-                break;
-            }
-            drop(nap);
+        while self.sleep(&mut reader, is_told, deadline) {
             reader.listen(&self.wire, shared);
-            if is_told() {
-                break;
-            }
         }
         let watch = reader.watch(&self.wire).cloned();
-        drop((spin, reader));
+        drop(reader);
         // R2: not before, or the listener could find the reader taken, and sleep behind a gate that has let it through.
         if watch.is_some_and(|watch| watch.open_gate().is_err()) {
             self.wire.bell.ring();

@@ -1,6 +1,9 @@
 //! What reads the socket: frames that have come in go to the desk, whoever's thread it is.
 
-use tidelock_net::transport::{Heard, Watch};
+use std::io;
+use std::time::Duration;
+
+use tidelock_net::transport::{Heard, Spin, Watch};
 use tidelock_net::{Connection, FRAME_BYTES_MAX, Frame};
 
 use super::wire::{State, Wire};
@@ -10,8 +13,10 @@ use crate::shared::Shared;
 const BURST_BYTES: usize = 256 << 10;
 
 /// Has the reading of one client's connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Reader {
+    /// How one waits who waits for an answer.
+    spin: Spin,
     /// The present connection, and how to wait for it.
     watch: Option<(Connection, Watch)>,
     /// The connection whose being made has been told.
@@ -32,6 +37,10 @@ enum Read {
 }
 
 impl Reader {
+    pub(super) fn new(spin_max: Duration) -> Self {
+        Self { spin: Spin::new(spin_max), watch: None, told: None, bytes: Vec::new(), ends: Vec::new() }
+    }
+
     /// There is a new connection.
     pub(super) fn begin(&mut self, connection: Connection, watch: Watch) {
         self.watch = Some((connection, watch));
@@ -45,6 +54,17 @@ impl Reader {
             None => self.watch = None,
         }
         self.watch.as_ref().map(|(_, watch)| watch)
+    }
+
+    /// Waits in the listener's place until something has come in, or until `limit` is over. Tells whether there is a
+    /// connection at all.
+    pub(super) fn wait(&mut self, wire: &Wire, limit: Option<Duration>) -> io::Result<bool> {
+        if self.watch(wire).is_none() {
+            return Ok(false);
+        }
+        let Self { spin, watch: Some((_, watch)), .. } = self else { return Ok(false) };
+        spin.wait(limit, |limit| wire.stand_in.wait_on(watch, limit))?;
+        Ok(true)
     }
 
     /// Reads all that has come in, and takes it to the desk.

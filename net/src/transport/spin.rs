@@ -105,12 +105,6 @@ impl Mean {
     }
 }
 
-impl Default for Spin {
-    fn default() -> Self {
-        Self::new(Self::DEFAULT_MAX)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
