@@ -4,7 +4,7 @@ use tidelock_format::{GrantSeq, Term, Token};
 use tidelock_lock_proto::{Mode, Reason, ToClient, ToServer};
 use tidelock_net::{Frame, Principal, Verdict};
 
-use super::rig::{PLAN, Rig, Said, acquire, config, descent, held, seconds, wanted};
+use super::rig::{PLAN, Puppet, Rig, Said, acquire, config, descent, held, seconds, wanted};
 use crate::{Connection, Input, Limits, Quotas, ServerConfig};
 
 fn with_quotas(quotas: Quotas) -> Rig {
@@ -141,9 +141,8 @@ fn a_client_has_so_many_locks_and_wants_and_no_more() {
     rig.grant(&mut puppet, 3, Mode::Read);
 }
 
-/// Y8: also of what it wants while it tells what it held.
-#[test]
-fn wants_that_wait_for_the_end_of_a_snapshot_are_counted() {
+/// A recovery in which a client may have two locks; one that was there before is back, and has told nothing yet.
+fn recovering_with_two_locks_for_each() -> (Rig, Puppet) {
     let mut rig = Rig::new();
     let mut puppet = rig.come(1);
     rig.ping(&puppet);
@@ -152,6 +151,13 @@ fn wants_that_wait_for_the_end_of_a_snapshot_are_counted() {
     let mut rig = Rig::recovering(ServerConfig { limits, ..config() }, authority, seconds(1));
     rig.tick();
     rig.come_again(&mut puppet);
+    (rig, puppet)
+}
+
+/// Y8: also of what it wants while it tells what it held.
+#[test]
+fn wants_that_wait_for_the_end_of_a_snapshot_are_counted() {
+    let (mut rig, mut puppet) = recovering_with_two_locks_for_each();
     for number in 0..3 {
         rig.say(&mut puppet, acquire(number, Mode::Null, Mode::Read));
     }
@@ -165,14 +171,7 @@ fn wants_that_wait_for_the_end_of_a_snapshot_are_counted() {
 /// Nobody holds more after a recovery than anybody may hold.
 #[test]
 fn locks_that_a_client_tells_of_are_counted() {
-    let mut rig = Rig::new();
-    let mut puppet = rig.come(1);
-    rig.ping(&puppet);
-    let limits = Limits { locks_per_client_max: 2 };
-    let authority = rig.authority;
-    let mut rig = Rig::recovering(ServerConfig { limits, ..config() }, authority, seconds(1));
-    rig.tick();
-    rig.come_again(&mut puppet);
+    let (mut rig, mut puppet) = recovering_with_two_locks_for_each();
     let token = Token { term: Term(1), seq: GrantSeq(1) };
     rig.snapshot(&mut puppet, (1..4).map(|number| held(number, Mode::Write, token)).collect(), vec![]);
     assert!(
