@@ -37,6 +37,18 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
+    /// So many of the next bytes.
+    ///
+    /// # Errors
+    /// When there are not as many.
+    pub fn take_bytes(&mut self, count: usize) -> Result<&'a [u8], TooFew> {
+        let too_few = TooFew { have: self.taken + self.rest.len(), need: self.taken.saturating_add(count) };
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or(too_few)?;
+        self.rest = rest;
+        self.taken += count;
+        Ok(taken)
+    }
+
     /// What was not taken.
     pub fn rest(&self) -> &'a [u8] {
         self.rest
@@ -47,6 +59,15 @@ impl<'a> Cursor<'a> {
 mod tests {
     use super::*;
     use zerocopy::little_endian::U32;
+
+    #[test]
+    fn bytes_are_taken_as_long_as_there_are_enough() {
+        let mut rest = Cursor::new(&[1, 2, 3]);
+        assert_eq!(rest.take_bytes(2), Ok(&[1, 2][..]));
+        assert_eq!(rest.take_bytes(2), Err(TooFew { have: 3, need: 4 }));
+        assert_eq!(rest.take_bytes(usize::MAX), Err(TooFew { have: 3, need: usize::MAX }));
+        assert_eq!(rest.take_bytes(1), Ok(&[3][..]));
+    }
 
     #[test]
     fn layouts_are_taken_one_after_the_other_until_there_are_too_few_bytes() {
