@@ -326,9 +326,9 @@ impl World {
         assert!(self.stopped.is_some(), "it was asked to stop");
         let (idle, stopped) = (begin(&mut Ledger::new(), Duration::ZERO), &mut self.server);
         let Some(handover) = std::mem::replace(stopped, idle).hand_over() else { return self.die() };
-        let handover = Handover::decode(&handover.encode()).expect("as it was");
+        let handover = Handover::decode(handover.bytes().to_vec()).expect("as it was");
         let term = self.records.campaign();
-        let server = Server::taking_over(config(), term, self.records.read(), handover, self.now);
+        let server = Server::taking_over(config(), term, self.records.read(), &handover, self.now);
         self.replace(server.expect("the next term"));
     }
 

@@ -3,7 +3,8 @@
 //! Whoever finds it goes on where the last server stopped, so it is good once, for a short while, and for the next leader
 //! alone. It is removed before it is used. It tells which boot of which machine it is of and when it was written on the
 //! clock that counts from that boot: so its age is known whatever was done to the time of day, and a file that a loss of
-//! power may have torn is of an earlier boot. That is why it is not synced. Its checksum covers all of it.
+//! power may have torn is of an earlier boot. That is why it is not synced. What it tells of itself has a checksum, and what
+//! follows, as long as all locks are, has its own.
 //!
 //! Whether its table is the last leader's is the server's to judge
 //! ([`Server::taking_over`](crate::Server::taking_over)).
@@ -15,9 +16,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::OFlags;
-use tidelock_format::{Cursor, block_checksum};
+use tidelock_format::block_checksum;
 use zerocopy::little_endian::{U32, U64};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::{Handover, HandoverError};
 
@@ -26,11 +27,14 @@ const BYTES_MAX: u64 = 1 << 30;
 
 const MAGIC: [u8; 8] = *b"tidenext";
 
+/// The version that is written and read here.
+const VERSION: u32 = 2;
+
 /// What stands before the handover.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct RawHead {
-    /// Of everything behind it.
+    /// Of the rest of this.
     checksum: U32,
     version: U32,
     magic: [u8; 8],
@@ -84,19 +88,18 @@ pub enum HandoverFileError {
 pub(super) fn write(path: &Path, handover: &Handover, now: Duration) -> io::Result<()> {
     let mut head = RawHead {
         checksum: 0.into(),
-        version: 1.into(),
+        version: VERSION.into(),
         magic: MAGIC,
         boot: boot()?,
         written_ms: (now.as_millis() as u64).into(),
     };
-    let mut bytes = head.as_bytes().to_vec();
-    bytes.extend_from_slice(&handover.encode());
-    head.checksum = block_checksum(&bytes).0.into();
-    bytes[..size_of::<RawHead>()].copy_from_slice(head.as_bytes());
+    head.checksum = block_checksum(head.as_bytes()).0.into();
     let part = beside(path, ".part");
     // It may be left from a server that was killed while it wrote.
     let _ = fs::remove_file(&part);
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?.write_all(&bytes)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
+    file.write_all(head.as_bytes())?;
+    file.write_all(handover.bytes())?;
     fs::rename(&part, path)
 }
 
@@ -108,7 +111,7 @@ pub(super) fn take(
 ) -> Result<Option<Handover>, HandoverFileError> {
     // Whatever it is: opening it waits for nobody, and leads nowhere else.
     let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits() as i32;
-    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+    let mut file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -122,23 +125,25 @@ pub(super) fn take(
     if owner != rustix::process::geteuid().as_raw() || mode & 0o022 != 0 {
         return Err(HandoverFileError::Owner { owner, mode });
     }
-    let mut bytes = Vec::new();
+    let mut head = RawHead::new_zeroed();
+    file.read_exact(head.as_mut_bytes()).map_err(|_| HandoverFileError::Stranger)?;
+    look_at(&head, boot()?, now, age_max)?;
+    // Room for all of it at once: one that grows is copied again and again.
+    let mut bytes = Vec::with_capacity(found.len() as usize);
     file.take(BYTES_MAX).read_to_end(&mut bytes)?;
-    read(&bytes, boot()?, now, age_max).map(Some)
+    Ok(Some(Handover::decode(bytes)?))
 }
 
-fn read(
-    bytes: &[u8],
+fn look_at(
+    head: &RawHead,
     boot: [u8; 16],
     now: Duration,
     age_max: Duration,
-) -> Result<Handover, HandoverFileError> {
-    let mut rest = Cursor::new(bytes);
-    let head: &RawHead = rest.take().map_err(|_| HandoverFileError::Stranger)?;
-    if head.magic != MAGIC || head.version.get() != 1 {
+) -> Result<(), HandoverFileError> {
+    if head.magic != MAGIC || head.version.get() != VERSION {
         return Err(HandoverFileError::Stranger);
     }
-    if head.checksum.get() != block_checksum(bytes).0 {
+    if head.checksum.get() != block_checksum(head.as_bytes()).0 {
         return Err(HandoverFileError::Damaged);
     }
     if head.boot != boot {
@@ -149,7 +154,7 @@ fn read(
     if age > age_max {
         return Err(HandoverFileError::Old { age, max: age_max });
     }
-    Ok(Handover::decode(rest.rest())?)
+    Ok(())
 }
 
 /// Which boot of which machine this is.

@@ -132,7 +132,7 @@ fn take_over(
             return Ok(None);
         }
     };
-    match Server::taking_over(config, leader.term(), Records::read(authority)?, handover, now) {
+    match Server::taking_over(config, leader.term(), Records::read(authority)?, &handover, now) {
         Ok(server) => Ok(Some(server)),
         Err(error) => {
             tracing::warn!(path = %path_shown, %error, "what the last server left is not used");

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tidelock_format::{ClientId, Key};
+use tidelock_format::ClientId;
 use tidelock_lock_proto::{Held, Mode};
 
 use super::turn::Turn;
@@ -44,34 +44,60 @@ impl Grants {
         end
     }
 
-    /// The client says what it holds of a lock that it holds here, in a table that came from the last server. The table says
-    /// the most that it can hold; where the client says less, that is so, and where it says more it holds nothing. Whether
-    /// what it said was taken.
+    /// The client says what it holds of a lock, which it may hold here by the word of the last server's table
+    /// ([`enter`](Self::enter)). The table says the most that it can hold; where the client says less, that is so, and where it
+    /// says more it holds nothing. Whether what it said was taken; `None` if the table said nothing, or the client has told of
+    /// the lock before.
     ///
-    /// What it was told to come down to by then counts for nothing: it is told anew if it has to be.
+    /// Locks are told in the order in which they were entered, as a rule: the one that was entered as the client's `nth` is
+    /// looked at before any is searched.
     pub fn reconcile(
         &mut self,
         client: ClientId,
-        start: Key,
-        told: Option<Held>,
+        nth: usize,
+        told: &Held,
         now: Duration,
         answers: &mut Vec<Answer>,
-    ) -> bool {
-        let Some((place, of_client)) = self.find_grant(client, &start) else { return told.is_none() };
+    ) -> Option<bool> {
+        let start = told.range.start();
+        let nth = self.shares.nth(client, nth).map(|(_, place)| place);
+        let place = nth.filter(|place| self.locks[*place].range.start() == start);
+        let place = place.or_else(|| self.locks.find(&start))?;
         let lock = &mut self.locks[place];
+        let of_client = lock.place_of(client)?;
         let (range, grant) = (lock.range, &mut lock.grants[of_client]);
-        let is_less = |held: &Held| {
-            held.mode != Mode::Null
-                && held.range == range
-                && held.token <= grant.token
-                && grant.mode.satisfies(held.mode)
-        };
-        let taken = told.filter(is_less);
-        let mut mode = Mode::Null;
-        if let Some(held) = taken {
-            (mode, grant.token) = (held.mode, held.token);
+        if grant.is_told {
+            return None;
         }
+        let is_taken = told.mode != Mode::Null
+            && told.range == range
+            && told.token <= grant.token
+            && grant.mode.satisfies(told.mode);
+        grant.is_told = true;
+        if is_taken && grant.mode == told.mode && grant.descends_to.is_none() {
+            // As a rule: nobody waits for it (K6).
+            grant.token = told.token;
+            return Some(true);
+        }
+        let mode = if is_taken { told.mode } else { Mode::Null };
+        if is_taken {
+            grant.token = told.token;
+        }
+        // What it was to come down to counts for nothing: it is told so now if it has to be.
         self.come_down(client, place, of_client, mode, &mut Turn { now, answers });
-        taken.is_some() == told.is_some()
+        Some(is_taken)
+    }
+
+    /// The client has told all that it holds: of what only the table said, it holds nothing.
+    pub fn deny_untold(&mut self, client: ClientId, now: Duration, answers: &mut Vec<Answer>) {
+        // Backwards: the rank of a share that ends is taken by one that was looked at.
+        for rank in (0..self.shares.count(client)).rev() {
+            let Some((_, place)) = self.shares.nth(client, rank) else { continue };
+            let lock = &self.locks[place];
+            let untold = lock.place_of(client).filter(|of_client| !lock.grants[*of_client].is_told);
+            if let Some(of_client) = untold {
+                self.come_down(client, place, of_client, Mode::Null, &mut Turn { now, answers });
+            }
+        }
     }
 }

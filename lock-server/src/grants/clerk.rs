@@ -1,8 +1,9 @@
 //! Who gives out grants, and numbers them.
 
-use tidelock_format::{GrantSeq, Term, Token};
-use tidelock_lock_proto::ToClient;
+use tidelock_format::{GrantSeq, Key, Term, Token};
+use tidelock_lock_proto::{Mode, ToClient};
 
+use super::error::RestoreError;
 use super::lock::{Lock, Want};
 use super::turn::Turn;
 
@@ -45,6 +46,14 @@ impl Clerk {
         self.seq = self.seq.next();
         let granted = lock.grant(want, self.newest(), turn.now);
         turn.answer(want.client, ToClient::Granted(granted));
+    }
+
+    /// Whether an earlier server can have given this out.
+    pub(super) fn look_at(&self, start: Key, mode: Mode, token: Token) -> Result<(), RestoreError> {
+        if mode == Mode::Null || token.term >= self.term {
+            return Err(RestoreError::NeverGranted { start, mode, token });
+        }
+        Ok(())
     }
 
     /// The last token that was given out.

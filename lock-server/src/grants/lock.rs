@@ -29,6 +29,9 @@ pub(super) struct Grant {
     /// Set while the client was told to come down to this and has not said that it has.
     pub(super) descends_to: Option<Mode>,
     pub(super) since: Duration,
+    /// Whether its client has said that it holds this. Until then that is the word of the last server's table, and the client
+    /// may know nothing of it: it is told to come down when it has said so.
+    pub(super) is_told: bool,
     pub(super) share: Share,
 }
 
@@ -103,7 +106,9 @@ impl Lock {
             let to = grant.mode.made_way_for(want.mode);
             grant.descends_to = Some(to);
             let change = Change { from: grant.mode, to };
-            turn.answer(grant.client, ToClient::Revoke(Descent { start, token: grant.token, change }));
+            if grant.is_told {
+                turn.answer(grant.client, ToClient::Revoke(Descent { start, token: grant.token, change }));
+            }
         }
         self.is_descending()
     }
@@ -113,7 +118,8 @@ impl Lock {
         let Want { client, mode, share, .. } = want;
         let held = self.place_of(client).map(|place| self.grants.remove(place));
         let from = held.map_or(Mode::Null, |grant| grant.mode);
-        self.grants.push(Grant { client, mode, token, descends_to: None, since: now, share });
+        let grant = Grant { client, mode, token, descends_to: None, since: now, is_told: true, share };
+        self.grants.push(grant);
         Granted { range: self.range, change: Change { from, to: mode }, token }
     }
 

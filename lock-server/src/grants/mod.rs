@@ -37,7 +37,7 @@ use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use ahash::RandomState;
-use tidelock_format::{ClientId, GrantSeq, Key, KeyRange, Term};
+use tidelock_format::{ClientId, GrantSeq, Key, KeyRange, Term, Token};
 use tidelock_lock_proto::{Acquire, Descent, Held, Mode, Reason, Refused, ToClient, ToServer};
 
 pub use error::{RestoreError, Violation};
@@ -258,9 +258,7 @@ impl Grants {
         if self.clerk.is_open {
             return Err(RestoreError::TooLate { start });
         }
-        if mode == Mode::Null || token.term >= self.clerk.term {
-            return Err(RestoreError::NeverGranted { start, mode, token });
-        }
+        self.clerk.look_at(start, mode, token)?;
         let spot = self.locks.find_new_range(&range).map_err(|other| {
             let other = self.locks[other].range.start();
             RestoreError::Overlaps { start, other }
@@ -273,8 +271,48 @@ impl Grants {
         let place = self.locks.at(spot, range);
         let share = self.locks[place].share_of(client);
         let share = share.unwrap_or_else(|| self.shares.add(client, place));
-        self.locks[place].grants.push(Grant { client, mode, token, descends_to: None, since: now, share });
+        let grant = Grant { client, mode, token, descends_to: None, since: now, is_told: true, share };
+        self.locks[place].grants.push(grant);
         Ok(())
+    }
+
+    /// Enters a lock of a table from an earlier server, and all who hold it, as long as they do not say otherwise:
+    /// [`reconcile`](Self::reconcile). [`restore`](Self::restore) has to find out where a lock belongs, and who holds it by
+    /// then; here locks come in order, and each once.
+    ///
+    /// # Errors
+    /// If it cannot be so. What was entered before is of no use then.
+    pub(crate) fn enter(
+        &mut self,
+        range: KeyRange,
+        holders: impl Iterator<Item = (ClientId, Mode, Token)>,
+        now: Duration,
+    ) -> Result<(), RestoreError> {
+        let start = range.start();
+        if self.clerk.is_open {
+            return Err(RestoreError::TooLate { start });
+        }
+        let place = self.locks.append(range).map_err(|last| {
+            let other = self.locks[last].range.start();
+            RestoreError::Overlaps { start, other }
+        })?;
+        for (client, mode, token) in holders {
+            self.clerk.look_at(start, mode, token)?;
+            let lock = &mut self.locks[place];
+            if let Some(holder) = lock.conflicting(client, mode) {
+                return Err(RestoreError::Conflict { start, mode, holder });
+            }
+            let share = self.shares.add(client, place);
+            let grant = Grant { client, mode, token, descends_to: None, since: now, is_told: false, share };
+            lock.grants.push(grant);
+        }
+        Ok(())
+    }
+
+    /// Ends K5 where locks were [entered](Self::enter), and nobody has wanted any: nobody has to be served.
+    pub(crate) fn open_entered(&mut self) {
+        debug_assert!(self.locks.places().all(|(_, lock)| lock.wants.is_empty()), "K6: somebody waits");
+        self.clerk.is_open = true;
     }
 
     /// Ends K5: all who may have held locks have said so, or are gone. Serves everybody who has waited.

@@ -87,6 +87,9 @@ enum Direction {
 const TOP: Place = Place::FIRST;
 const TOP_WAY: Up = Up { fork: TOP, way: 0 };
 
+/// Where the first lock hangs.
+const EMPTY: Gap = Gap { up: TOP_WAY, parted: None };
+
 impl Default for Order {
     fn default() -> Self {
         let mut forks = Slab::new();
@@ -107,7 +110,24 @@ impl Order {
     /// If there is none: with the gap where it would be.
     pub(super) fn seek(&self, key: Key, locks: &Slab<Lock>) -> Result<Place, Gap> {
         let rank = Rank::from(key);
-        let Some(near) = self.near(&rank) else { return Err(Gap { up: TOP_WAY, parted: None }) };
+        let Some(near) = self.near(&rank) else { return Err(EMPTY) };
+        self.seek_from(near, &rank, locks)
+    }
+
+    /// The last of all locks.
+    pub(super) fn last(&self) -> Option<Place> {
+        let top = &self.forks[TOP];
+        (top.used != 0).then(|| self.outmost(Side::fork(TOP), Direction::Up))
+    }
+
+    /// The gap behind all locks, for a key behind that of the `last`.
+    pub(super) fn gap_behind(&self, last: Option<Place>, key: Key, locks: &Slab<Lock>) -> Gap {
+        let Some(last) = last else { return EMPTY };
+        self.seek_from(last, &Rank::from(key), locks).expect_err("no lock begins behind the last")
+    }
+
+    /// As [`seek`](Self::seek), where it is known that no lock has more first digits in common with `rank` than `near`.
+    fn seek_from(&self, near: Place, rank: &Rank, locks: &Slab<Lock>) -> Result<Place, Gap> {
         let other = Rank::from(locks[near].range.start());
         let bit = rank.first_difference(&other);
         if bit == NO_BIT {

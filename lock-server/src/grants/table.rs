@@ -103,6 +103,20 @@ impl Table {
         }
     }
 
+    /// A new lock behind all others.
+    ///
+    /// # Errors
+    /// If it is not behind all: with the last one.
+    pub(super) fn append(&mut self, range: KeyRange) -> Result<Place, Place> {
+        let last = self.order.last();
+        // K8: of locks that share no keys, the last to begin is the last to end.
+        if let Some(last) = last.filter(|last| self[*last].range.end() >= range.start()) {
+            return Err(last);
+        }
+        let gap = self.order.gap_behind(last, range.start(), &self.locks);
+        Ok(self.at(Spot::Gap(gap), range))
+    }
+
     /// Forgets a lock that nobody has anything to do with.
     pub(super) fn remove_idle(&mut self, place: Place) {
         let lock = &mut self[place];

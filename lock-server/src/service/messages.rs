@@ -40,13 +40,8 @@ impl Server {
 
     fn tell(&mut self, seat: Seat, message: ToClient) {
         let Some(session) = self.sessions.get_mut(seat) else { return };
-        let is_meant = match &message {
-            // It will be told again, if need be, when it has told of the lock.
-            ToClient::Revoke(descent) => session.has_told_of(descent.start),
-            _ => true,
-        };
         // Y4.
-        if is_meant && session.ending().is_none() {
+        if session.ending().is_none() {
             match message {
                 ToClient::Granted(_) => self.counters.grants_told += 1,
                 ToClient::Revoke(_) => self.counters.revocations_told += 1,
@@ -87,20 +82,18 @@ impl Server {
 
     fn told_of(&mut self, seat: Seat, held: Held) {
         let start = held.range.start();
-        self.deny_handed(seat, |next| next < start);
-        let is_handed = self
-            .sessions
-            .get_mut(seat)
-            .and_then(|session| session.next_handed(|next| next == start))
-            .is_some();
-        if is_handed {
-            let mut answers = std::mem::take(&mut self.answers);
-            let taken = self.grants.reconcile(seat.holder(), start, Some(held), self.now, &mut answers);
+        let Some(session) = self.sessions.get_mut(seat) else { return };
+        if session.told < session.handed
+            && let Some(is_taken) =
+                self.grants.reconcile(seat.holder(), session.told, &held, self.now, &mut self.answers)
+        {
+            session.told += 1;
+            let answers = std::mem::take(&mut self.answers);
             self.pass_on(answers);
-            return if taken {
-            } else {
-                self.lose(seat, held, None)
-            };
+            if !is_taken {
+                self.lose(seat, held, None);
+            }
+            return;
         }
         if self.grants.share(seat.holder()) >= self.config.limits.locks_per_client_max {
             return self.lose(seat, held, Some(RestoreError::TooMany { start }));
@@ -110,15 +103,17 @@ impl Server {
         }
     }
 
-    /// The client does not hold those of its next handed-over locks for which this is so.
-    fn deny_handed(&mut self, seat: Seat, is_passed: impl Fn(Key) -> bool) {
-        while let Some(session) = self.sessions.get_mut(seat)
-            && let Some(start) = session.next_handed(&is_passed)
-        {
-            let mut answers = std::mem::take(&mut self.answers);
-            self.grants.reconcile(seat.holder(), start, None, self.now, &mut answers);
-            self.pass_on(answers);
-        }
+    /// Of what the client has not told, it holds nothing.
+    fn deny_untold(&mut self, seat: Seat) {
+        let Some(session) = self.sessions.get_mut(seat).filter(|session| session.told < session.handed)
+        else {
+            // It has told of all.
+            return;
+        };
+        session.told = session.handed;
+        let mut answers = std::mem::take(&mut self.answers);
+        self.grants.deny_untold(seat.holder(), self.now, &mut answers);
+        self.pass_on(answers);
     }
 
     fn lose(&mut self, seat: Seat, held: Held, why: Option<RestoreError>) {
@@ -132,7 +127,7 @@ impl Server {
 
     /// The client has told all that it held, and what it wants can be taken in.
     pub(super) fn has_told(&mut self, seat: Seat) {
-        self.deny_handed(seat, |_| true);
+        self.deny_untold(seat);
         let is_missing = self.missing.contains(&seat);
         let Some(session) = self.sessions.get_mut(seat) else { return };
         session.stage = if is_missing { Stage::Told } else { Stage::Live };

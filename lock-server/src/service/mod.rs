@@ -143,8 +143,8 @@ impl Server {
         let mut server = Self::empty(config, term, &records, now);
         server.load_tombstones(records.tombstones);
         for record in records.clients {
-            let nothing = handover::HandedSessions::new();
-            server.load_client(record, nothing).expect("nothing was handed over");
+            server.load_client(&record, BTreeSet::new());
+            server.load_state(record);
         }
         server
     }

@@ -4,18 +4,17 @@
 //! whose record could not be written is not opened (G-21), and its client is told to come again. Each change can be made twice.
 //! One that is refused because of what the records say is a mistake of this server, or of whoever changed them: it stops.
 
+use std::collections::BTreeSet;
+
 use tidelock_authority::{
     Authority, AuthorityError, Change, ClientRecord, ClientState, Meta, Outcome, Tombstone,
 };
 use tidelock_format::{ClientId, Incarnation};
-use tidelock_lock_proto::Held;
 
 use super::changes::{Pending, Purpose, is_passing};
-use super::handover::HandedSessions;
 use super::session::{Cause, Session, Stage, Step};
 use super::timers::Timer;
 use super::{Effect, Expulsion, Notice, Phase, Seat, Server, StopReason, Ticket};
-use crate::RestoreError;
 
 /// How often tombstones are swept.
 const SWEEP: std::time::Duration = std::time::Duration::from_secs(3600);
@@ -50,31 +49,39 @@ impl Server {
         }
     }
 
-    /// Takes in what a record says, and what was handed over of the client's sessions.
-    pub(super) fn load_client(
-        &mut self,
-        record: ClientRecord,
-        mut handed: HandedSessions,
-    ) -> Result<(), RestoreError> {
-        let ClientRecord { client, incarnation, fenced_to, .. } = record;
-        let present = handed.remove(&(client, incarnation));
+    /// Makes the sessions that a record tells of. `handed` are those of its client that were handed over: what they hold has
+    /// to be here before they [end](Self::load_state).
+    pub(super) fn load_client(&mut self, record: &ClientRecord, mut handed: BTreeSet<Incarnation>) {
+        let ClientRecord { client, incarnation, fenced_to, .. } = *record;
+        handed.remove(&incarnation);
         let before = Incarnation(incarnation.0.saturating_sub(1));
         if fenced_to < before {
-            handed.entry((client, before)).or_default();
+            handed.insert(before);
         }
-        for ((_, former), held) in handed {
-            let seat = self.load_session(client, former, held)?;
+        for former in handed {
+            let seat = self.load_session(client, former);
             self.clients.entry(client).or_default().former.push(seat);
-            let step = if fenced_to >= former { Step::Depart } else { Step::Lease };
-            self.begin_ending(seat, Cause::Superseded, step);
         }
-        let seat = self.load_session(client, incarnation, present.unwrap_or_default())?;
+        let seat = self.load_session(client, incarnation);
         self.clients.entry(client).or_default().present = Some(seat);
-        self.load_state(seat, record);
-        Ok(())
     }
 
-    fn load_state(&mut self, seat: Seat, record: ClientRecord) {
+    /// Goes on with how the sessions of a record end, if they do.
+    pub(super) fn load_state(&mut self, record: ClientRecord) {
+        let Some(lives) = self.clients.get(&record.client) else { return };
+        let (former, present) = (lives.former.clone(), lives.present);
+        for seat in former {
+            let Some(session) = self.sessions.get(seat) else { continue };
+            let is_fenced = record.fenced_to >= session.incarnation;
+            let step = if is_fenced { Step::Depart } else { Step::Lease };
+            self.begin_ending(seat, Cause::Superseded, step);
+        }
+        if let Some(seat) = present {
+            self.load_present(seat, record);
+        }
+    }
+
+    fn load_present(&mut self, seat: Seat, record: ClientRecord) {
         let Some(session) = self.sessions.get_mut(seat) else { return };
         session.label = record.label;
         match record.state {
@@ -94,25 +101,18 @@ impl Server {
     }
 
     /// A session of an earlier term. Its client may have been heard until this server began.
-    fn load_session(
-        &mut self,
-        client: ClientId,
-        incarnation: Incarnation,
-        held: Vec<Held>,
-    ) -> Result<Seat, RestoreError> {
+    fn load_session(&mut self, client: ClientId, incarnation: Incarnation) -> Seat {
         let mut session = Session::new(client, incarnation, self.config.window, self.now);
         session.stage = Stage::Unheard;
         session.heard = Some(self.now);
         let seat = self.sessions.insert(session);
         self.missing.insert(seat);
-        self.take_in(seat, held)?;
-        Ok(seat)
+        seat
     }
 
     /// The first step of all.
     pub(super) fn begin(&mut self) {
-        let clients: std::collections::BTreeSet<ClientId> =
-            self.sessions.iter().map(|(_, session)| session.client).collect();
+        let clients: BTreeSet<ClientId> = self.sessions.iter().map(|(_, session)| session.client).collect();
         clients.into_iter().for_each(|client| self.advance(client));
         self.timers.set(self.now, Timer::Sweep);
         self.look_at_recovery();

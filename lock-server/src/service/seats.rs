@@ -16,6 +16,11 @@ pub(super) struct Seat {
 }
 
 impl Seat {
+    /// Which place it is: two sessions that are there at a time have two.
+    pub(super) fn place(self) -> usize {
+        self.place as usize
+    }
+
     /// What the session is called in the table of grants.
     pub(super) fn holder(self) -> ClientId {
         let bits = u128::from(self.serial) << 64 | u128::from(self.place) << 1 | 1;

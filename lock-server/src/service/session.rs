@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tidelock_format::{ClientId, FenceEpoch, Incarnation, Key, Term};
+use tidelock_format::{ClientId, FenceEpoch, Incarnation, Term};
 use tidelock_lock_proto::{Acquire, Envelope, ToClient};
 use tidelock_net::{Frame, Stream};
 
@@ -29,8 +29,9 @@ pub(super) struct Session {
     /// again as it did then.
     pub(super) is_confirmed: bool,
     pub(super) talk: Talk,
-    /// Locks that it had in a table that was handed over, and of which it has not told yet: in order, next first.
-    pub(super) handed: VecDeque<Key>,
+    /// How many locks it had in a table that was handed over, and of how many of them it has told.
+    pub(super) handed: usize,
+    pub(super) told: usize,
     /// Wants that wait until it has told all that it held.
     pub(super) early: Vec<Acquire>,
     /// Whether a timer looks at its lease.
@@ -198,7 +199,8 @@ impl Session {
             attempt: None,
             is_confirmed: false,
             talk: Talk::new(window),
-            handed: VecDeque::new(),
+            handed: 0,
+            told: 0,
             early: Vec::new(),
             is_timed: false,
             is_dirty: false,
@@ -221,18 +223,5 @@ impl Session {
             Stage::Ending(ending) => Some(ending),
             _ => None,
         }
-    }
-
-    /// The next of the locks that were handed over, if this is so of it: it is not one of those to come any more.
-    pub(super) fn next_handed(&mut self, is_meant: impl Fn(Key) -> bool) -> Option<Key> {
-        let next = self.handed.front().copied().filter(|next| is_meant(*next))?;
-        self.handed.pop_front();
-        Some(next)
-    }
-
-    /// Whether a revocation of this lock means anything to its client. Until it has told of a lock that was handed over, it
-    /// does not: what the client says decides who has to come down.
-    pub(super) fn has_told_of(&self, start: Key) -> bool {
-        self.handed.front().is_none_or(|next| start < *next)
     }
 }

@@ -360,7 +360,7 @@ impl World<'_> {
                 self.begin_to_serve(server, machine, leader);
             }
             Begun::TakingOver(leader, records, handover) => {
-                match Server::taking_over(config, leader.term(), records, handover, shown) {
+                match Server::taking_over(config, leader.term(), records, &handover, shown) {
                     Ok(machine) => self.begin_to_serve(server, machine, leader),
                     Err(error) => {
                         self.log.line(self.now, format_args!("s{server} cannot take over: {error}"));

@@ -370,24 +370,82 @@ fn a_client_that_withdraws_keeps_what_it_holds_and_wants_nothing() {
     assert_eq!(scene.0.share(client(1)), 0);
 }
 
+/// A machine with a table from an earlier server: these locks, and who holds each.
+fn entered(locks: &[(KeyRange, &[(u128, Mode)])]) -> Result<Scene, RestoreError> {
+    let mut grants = Grants::recovering(TERM, Limits::default());
+    for (range, holders) in locks {
+        let holders = holders.iter().map(|(bits, mode)| (client(*bits), *mode, held(*range, *mode, 4).token));
+        grants.enter(*range, holders, NOW)?;
+        grants.check();
+    }
+    grants.open_entered();
+    grants.check();
+    Ok(Scene(grants))
+}
+
 #[test]
 fn a_client_that_says_less_than_the_table_has_less_and_others_are_served() {
-    let mut scene = Scene::new();
-    scene.wants(1, Write);
-    scene.wants(2, Read);
-    let told = Held { range: lock(), mode: Read, token: token(1) };
-    let mut reconcile = |told, expected: &[Answer]| {
+    let mut scene = entered(&[(lock(), &[(1, Write)]), (range(200, 200), &[(1, Read)])]).unwrap();
+    assert_eq!(scene.wants(2, Read), [], "client 1 may know nothing of it yet");
+    let mut reconcile = |told: Held| {
         let mut answers = Vec::new();
-        let taken = scene.0.reconcile(client(1), lock().start(), told, NOW, &mut answers);
+        let taken = scene.0.reconcile(client(1), 0, &told, NOW, &mut answers);
         scene.0.check();
-        assert_eq!(answers, expected);
-        taken
+        (taken, answers)
     };
-    assert!(reconcile(Some(told), &[granted(2, 2, Null, Read)]));
-    assert!(!reconcile(Some(Held { mode: Write, ..told }), &[]), "more than the table says");
-    assert!(reconcile(None, &[]), "it has nothing any more");
-    assert_eq!(scene.0.share(client(1)), 0);
-    assert_eq!(scene.0.len(), 1);
+    assert_eq!(reconcile(held(lock(), Read, 4)), (Some(true), vec![granted(2, 1, Null, Read)]));
+    assert_eq!(reconcile(held(lock(), Read, 4)), (None, vec![]), "it told of it before");
+    assert_eq!(reconcile(held(range(0, 9), Read, 4)), (None, vec![]), "the table says nothing");
+    assert_eq!(reconcile(held(range(200, 200), Write, 4)), (Some(false), vec![]), "more than the table says");
+    assert_eq!((scene.0.share(client(1)), scene.0.len()), (1, 1));
+}
+
+#[test]
+fn a_client_is_told_to_come_down_when_it_has_told_of_the_lock() {
+    let mut scene = entered(&[(lock(), &[(1, Write)])]).unwrap();
+    assert_eq!(scene.wants(2, Read), []);
+    let mut answers = Vec::new();
+    let taken = scene.0.reconcile(client(1), 1, &held(lock(), Write, 4), NOW, &mut answers);
+    scene.0.check();
+    assert!(matches!(answers[..], [(to, ToClient::Revoke(_))] if to == client(1)));
+    assert_eq!(taken, Some(true));
+}
+
+#[test]
+fn of_what_a_client_did_not_tell_it_holds_nothing() {
+    let mut scene = entered(&[
+        (range(0, 9), &[(1, Read), (2, Read)]),
+        (lock(), &[(1, Write)]),
+        (range(200, 200), &[(1, Read)]),
+    ])
+    .unwrap();
+    assert_eq!(scene.wants(2, Read), []);
+    let mut answers = Vec::new();
+    assert_eq!(
+        scene.0.reconcile(client(1), 1, &held(range(200, 200), Read, 4), NOW, &mut answers),
+        Some(true)
+    );
+    scene.0.deny_untold(client(1), NOW, &mut answers);
+    scene.0.check();
+    assert_eq!(answers, [granted(2, 1, Null, Read)]);
+    assert_eq!((scene.0.share(client(1)), scene.0.share(client(2)), scene.0.len()), (1, 2, 3));
+}
+
+#[test]
+fn a_table_that_cannot_be_is_not_entered() {
+    let refused = |locks: &[(KeyRange, &[(u128, Mode)])]| entered(locks).map(|_| ()).unwrap_err();
+    let first: (KeyRange, &[(u128, Mode)]) = (lock(), &[(1, Read)]);
+    assert!(matches!(refused(&[first, (range(150, 250), &[(2, Read)])]), RestoreError::Overlaps { .. }));
+    assert!(matches!(refused(&[first, (range(0, 9), &[(2, Read)])]), RestoreError::Overlaps { .. }), "order");
+    assert!(matches!(refused(&[(lock(), &[(1, Read), (2, Write)])]), RestoreError::Conflict { .. }));
+    assert!(matches!(refused(&[(lock(), &[(1, Read), (1, Read)])]), RestoreError::Conflict { .. }), "twice");
+    assert!(matches!(refused(&[(lock(), &[(1, Null)])]), RestoreError::NeverGranted { .. }));
+    let mut grants = Grants::recovering(Term(4), Limits::default());
+    let late = grants.enter(lock(), [(client(1), Read, held(lock(), Read, 4).token)].into_iter(), NOW);
+    assert!(matches!(late, Err(RestoreError::NeverGranted { .. })), "of this term");
+    let mut scene = Scene::new();
+    let late = scene.0.enter(lock(), [(client(1), Read, held(lock(), Read, 4).token)].into_iter(), NOW);
+    assert!(matches!(late, Err(RestoreError::TooLate { .. })));
 }
 
 #[test]

@@ -1,14 +1,26 @@
-//! A handover as bytes, and back: total, whatever the bytes are.
+//! A handover as bytes, which it is from beginning to end: they are written as the table is gone through, and read as the next
+//! one is made. A copy in between would be as much memory again, and everybody waits for each page of it.
 
-use tidelock_format::{
-    Checksum, ClientId, Cursor, Fsid, GrantSeq, Incarnation, Key, KeyRange, Term, Token, TooFew,
-    block_checksum,
-};
-use tidelock_lock_proto::{Held, Mode};
+use tidelock_format::{Checksum, ClientId, Cursor, Fsid, Incarnation, Key, Term, TooFew, block_checksum};
 use zerocopy::IntoBytes;
 
-use super::layout::{MAGIC, RawHanded, RawHandover, RawHeld, VERSION};
-use super::{Handed, Handover};
+use super::layout::{MAGIC, RawHandover, RawSession, VERSION};
+use super::locks::{LOCK_BYTES_MIN, LockReader, LockWriter};
+
+/// What one server leaves to the next. Its checksum is right; its locks are looked at when they are
+/// [entered](crate::Server::taking_over).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handover {
+    bytes: Vec<u8>,
+    pub(super) service: Fsid,
+    pub(super) term: Term,
+    /// In order.
+    pub(super) sessions: Vec<SessionName>,
+    pub(super) locks: u64,
+}
+
+/// A session, as records know it.
+pub(super) type SessionName = (ClientId, Incarnation);
 
 /// Why bytes are not a handover. Who got them recovers without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,12 +48,36 @@ pub enum HandoverError {
         /// What its bytes come to.
         expected: Checksum,
     },
+    /// There are not bytes enough for as many locks.
+    #[error("it says that it has {found} locks, and has bytes for fewer")]
+    Locks {
+        /// How many it says.
+        found: u64,
+    },
     /// A client without a name.
     #[error("it names client zero, which is nobody")]
     Nobody,
+    /// A lock is held by a session that is not there.
+    #[error("it names session {found}, and has not as many")]
+    Session {
+        /// Its number.
+        found: u32,
+    },
+    /// A key has more bytes in common with another than it says, or cannot have as many.
+    #[error("a key has not {found} bytes in common with the one before it, but more or fewer")]
+    Shared {
+        /// How many it says.
+        found: u8,
+    },
     /// A range that ends before it begins.
     #[error("a range from {start} ends before it begins")]
     Range {
+        /// Where it begins.
+        start: Key,
+    },
+    /// A lock that nobody holds.
+    #[error("nobody holds lock {start}")]
+    Vacant {
         /// Where it begins.
         start: Key,
     },
@@ -51,7 +87,7 @@ pub enum HandoverError {
         /// Its number.
         found: u8,
     },
-    /// Sessions or locks that are not in order, or twice the same.
+    /// Sessions, locks or holders that are not in order, or twice the same.
     #[error("its parts are not in order")]
     Order,
     /// Bytes that have to be zero are not.
@@ -66,34 +102,48 @@ pub enum HandoverError {
 }
 
 impl Handover {
-    /// Its bytes.
-    pub fn encode(&self) -> Vec<u8> {
+    /// Of these sessions, which are in order, and the locks that `put` appends.
+    pub(super) fn encode(
+        service: Fsid,
+        term: Term,
+        sessions: Vec<SessionName>,
+        put: impl FnOnce(&mut LockWriter<'_>),
+    ) -> Self {
+        let mut bytes = vec![0; size_of::<RawHandover>()];
+        for (client, incarnation) in &sessions {
+            let session =
+                RawSession { client: client.bits().to_le_bytes(), incarnation: incarnation.0.into() };
+            bytes.extend_from_slice(session.as_bytes());
+        }
+        let mut writer = LockWriter::new(&mut bytes);
+        put(&mut writer);
+        let locks = writer.count();
         let mut head = RawHandover {
             checksum: 0.into(),
             version: VERSION.into(),
             magic: MAGIC,
-            service: self.service.0.into(),
-            term: self.term.0.into(),
-            sessions: (self.sessions.len() as u64).into(),
+            service: service.0.into(),
+            term: term.0.into(),
+            sessions: (sessions.len() as u64).into(),
+            locks: locks.into(),
         };
-        let locks: usize = self.sessions.iter().map(|handed| handed.held.len()).sum();
-        let size = size_of::<RawHandover>()
-            + size_of::<RawHanded>() * self.sessions.len()
-            + size_of::<RawHeld>() * locks;
-        let mut bytes = Vec::with_capacity(size);
-        bytes.extend_from_slice(head.as_bytes());
-        self.sessions.iter().for_each(|handed| put(handed, &mut bytes));
+        bytes[..size_of::<RawHandover>()].copy_from_slice(head.as_bytes());
         head.checksum = block_checksum(&bytes).0.into();
         bytes[..size_of::<RawHandover>()].copy_from_slice(head.as_bytes());
-        bytes
+        Self { bytes, service, term, sessions, locks }
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// The handover that `bytes` are.
     ///
     /// # Errors
     /// If they are none.
-    pub fn decode(bytes: &[u8]) -> Result<Self, HandoverError> {
-        let mut rest = Cursor::new(bytes);
+    pub fn decode(bytes: Vec<u8>) -> Result<Self, HandoverError> {
+        let mut rest = Cursor::new(&bytes);
         let head: &RawHandover = rest.take()?;
         if head.magic != MAGIC {
             return Err(HandoverError::Stranger);
@@ -101,69 +151,39 @@ impl Handover {
         if head.version.get() != VERSION {
             return Err(HandoverError::Version { found: head.version.get(), known: VERSION });
         }
-        let (found, expected) = (Checksum(head.checksum.get()), block_checksum(bytes));
+        let (found, expected) = (Checksum(head.checksum.get()), block_checksum(&bytes));
         if found != expected {
             return Err(HandoverError::Checksum { found, expected });
         }
-        let mut sessions: Vec<Handed> = Vec::new();
-        for _ in 0..head.sessions.get() {
-            let next = handed(&mut rest)?;
-            let name = |it: &Handed| (it.client, it.incarnation);
-            follows(sessions.last().map(name), name(&next))?;
-            sessions.push(next);
+        let sessions = sessions(&mut rest, head.sessions.get())?;
+        let (service, term) = (Fsid(head.service.get()), Term(head.term.get()));
+        let locks = head.locks.get();
+        // Each takes bytes, so memory for so many is not more than was paid for.
+        let (have, need) = (rest.rest().len() as u64, locks.saturating_mul(LOCK_BYTES_MIN));
+        if have < need {
+            return Err(HandoverError::Locks { found: locks });
         }
-        match rest.rest().len() {
-            0 => Ok(Self { service: Fsid(head.service.get()), term: Term(head.term.get()), sessions }),
-            surplus => Err(HandoverError::Surplus { surplus }),
-        }
+        Ok(Self { bytes, service, term, sessions, locks })
+    }
+
+    /// Its locks, in order.
+    pub(in crate::service) fn locks(&self) -> LockReader<'_> {
+        let head = size_of::<RawHandover>() + size_of::<RawSession>() * self.sessions.len();
+        LockReader::new(Cursor::new(&self.bytes[head..]), self.locks, self.sessions.len())
     }
 }
 
-fn follows<T: PartialOrd>(last: Option<T>, next: T) -> Result<(), HandoverError> {
-    if last.is_none_or(|last| last < next) { Ok(()) } else { Err(HandoverError::Order) }
-}
-
-fn put(handed: &Handed, bytes: &mut Vec<u8>) {
-    let head = RawHanded {
-        client: handed.client.bits().to_le_bytes(),
-        incarnation: handed.incarnation.0.into(),
-        held: (handed.held.len() as u64).into(),
-    };
-    bytes.extend_from_slice(head.as_bytes());
-    for Held { range, mode, token } in &handed.held {
-        let held = RawHeld {
-            start: range.start().0,
-            end: range.end().0,
-            term: token.term.0.into(),
-            seq: token.seq.0.into(),
-            mode: mode.number(),
-            zero: [0; 7],
-        };
-        bytes.extend_from_slice(held.as_bytes());
-    }
-}
-
-fn handed(rest: &mut Cursor<'_>) -> Result<Handed, HandoverError> {
-    let head: &RawHanded = rest.take()?;
-    let client = ClientId::new(u128::from_le_bytes(head.client)).ok_or(HandoverError::Nobody)?;
-    let mut locks: Vec<Held> = Vec::new();
+fn sessions(rest: &mut Cursor<'_>, count: u64) -> Result<Vec<SessionName>, HandoverError> {
+    let mut sessions: Vec<SessionName> = Vec::new();
     // Bound: each takes bytes, and there are as many as there are.
-    for _ in 0..head.held.get() {
-        let next = held(rest.take()?)?;
-        follows(locks.last().map(|last| last.range.end()), next.range.start())?;
-        locks.push(next);
+    for _ in 0..count {
+        let raw: &RawSession = rest.take()?;
+        let client = ClientId::new(u128::from_le_bytes(raw.client)).ok_or(HandoverError::Nobody)?;
+        let next = (client, Incarnation(raw.incarnation.get()));
+        if sessions.last().is_some_and(|last| *last >= next) {
+            return Err(HandoverError::Order);
+        }
+        sessions.push(next);
     }
-    Ok(Handed { client, incarnation: Incarnation(head.incarnation.get()), held: locks })
-}
-
-fn held(raw: &RawHeld) -> Result<Held, HandoverError> {
-    let start = Key(raw.start);
-    let range = KeyRange::new(start, Key(raw.end)).ok_or(HandoverError::Range { start })?;
-    let mode = Mode::from_number(raw.mode).filter(|mode| *mode != Mode::Null);
-    let mode = mode.ok_or(HandoverError::Mode { found: raw.mode })?;
-    if raw.zero != [0; 7] {
-        return Err(HandoverError::NotZero);
-    }
-    let token = Token { term: Term(raw.term.get()), seq: GrantSeq(raw.seq.get()) };
-    Ok(Held { range, mode, token })
+    Ok(sessions)
 }

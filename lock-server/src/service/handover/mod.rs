@@ -24,39 +24,19 @@
 
 mod bytes;
 mod layout;
+mod locks;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidelock_format::{ClientId, Fsid, Incarnation, Key, Term};
-use tidelock_lock_proto::Held;
 
-pub use bytes::HandoverError;
+pub use bytes::{Handover, HandoverError};
 
-use super::session::Stage;
+use self::bytes::SessionName;
+use self::locks::{HandedHolder, LockWriter};
 use super::{Phase, Records, Seat, Server, ServerConfig, StopReason};
 use crate::{Holder, RestoreError};
-
-/// What one server leaves to the next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Handover {
-    service: Fsid,
-    term: Term,
-    /// By client and incarnation.
-    sessions: Vec<Handed>,
-}
-
-/// A session, and what it holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Handed {
-    client: ClientId,
-    incarnation: Incarnation,
-    /// In order of their first keys.
-    held: Vec<Held>,
-}
-
-/// Sessions that were handed over and not taken in yet.
-pub(super) type HandedSessions = BTreeMap<(ClientId, Incarnation), Vec<Held>>;
 
 /// A server cannot go on from a table. It has to recover, as after a crash: begin the grace, and [`Server::new`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,6 +71,9 @@ pub enum TakeOverError {
         /// Which.
         incarnation: Incarnation,
     },
+    /// Its locks are none.
+    #[error(transparent)]
+    Bytes(#[from] HandoverError),
     /// What it says cannot be.
     #[error("the table contradicts itself ({0}): recover instead")]
     Locks(#[from] RestoreError),
@@ -100,28 +83,45 @@ impl Server {
     /// What the next server needs to go on where this one stopped, after [`StopReason::Asked`]. `None` if the server did not
     /// stop that way, or was recovering: then the next one recovers.
     ///
-    /// It is void as soon as anybody else has led, and who takes it over campaigns only after this server has closed its
-    /// connections.
-    pub fn hand_over(self) -> Option<Handover> {
+    /// It is void as soon as anybody else has led, and who takes it over campaigns only when nothing is said on the connections
+    /// of this one any more.
+    pub fn hand_over(&self) -> Option<Handover> {
         let is_whole = self.stopped == Some(StopReason::Asked) && self.grants.is_open();
-        is_whole.then(|| Handover { service: self.config.service, term: self.term, sessions: self.handed() })
+        is_whole.then(|| {
+            let mut seats: Vec<(SessionName, Seat)> = self
+                .sessions
+                .iter()
+                .map(|(seat, session)| ((session.client, session.incarnation), seat))
+                .collect();
+            seats.sort_unstable();
+            let names = seats.iter().map(|(name, _)| *name).collect();
+            let seats = seats.into_iter().map(|(_, seat)| seat).collect();
+            Handover::encode(self.config.service, self.term, names, |writer| self.put_locks(seats, writer))
+        })
     }
 
-    fn handed(&self) -> Vec<Handed> {
-        let mut sessions: HandedSessions = self
-            .sessions
-            .iter()
-            .map(|(_, session)| ((session.client, session.incarnation), vec![]))
-            .collect();
+    /// Appends all locks. `seats` are those of the sessions, as these are numbered.
+    fn put_locks(&self, seats: Vec<Seat>, writer: &mut LockWriter<'_>) {
+        let mut numbers = vec![0; seats.iter().map(|seat| seat.place() + 1).max().unwrap_or(0)];
+        for (number, seat) in (0..).zip(seats) {
+            numbers[seat.place()] = number;
+        }
+        let handed = |Holder { client, mode, token, .. }| HandedHolder {
+            // Y3: who holds a lock is a session.
+            session: numbers[Seat::of(client).place()],
+            mode,
+            token,
+        };
+        let mut holders = Vec::new();
         for lock in self.grants.locks_from(Key::MIN) {
-            for Holder { client, mode, token, .. } in lock.holders() {
-                let party = self.party(Seat::of(client));
-                let held = sessions.entry((party.client, party.incarnation)).or_default();
-                held.push(Held { range: lock.range(), mode, token });
+            holders.clear();
+            holders.extend(lock.holders().map(handed));
+            holders.sort_unstable_by_key(|holder| holder.session);
+            // Who only wants it comes and says so.
+            if !holders.is_empty() {
+                writer.put(&lock.range(), &holders);
             }
         }
-        let handed = |((client, incarnation), held)| Handed { client, incarnation, held };
-        sessions.into_iter().map(handed).collect()
     }
 
     /// A server that leads in `term`, goes on from `handover`, and grants at once. The records are as they are after the
@@ -133,7 +133,7 @@ impl Server {
         config: ServerConfig,
         term: Term,
         records: Records,
-        handover: Handover,
+        handover: &Handover,
         now: Duration,
     ) -> Result<Self, TakeOverError> {
         if handover.service != config.service {
@@ -146,27 +146,47 @@ impl Server {
             return Err(TakeOverError::Recovering);
         }
         let mut server = Self::empty(config, term, &records, now);
-        let handed = handover.sessions.into_iter().map(|it| ((it.client, it.incarnation), it.held)).collect();
-        server.load_handed(records, handed)?;
+        server.load_tombstones(records.tombstones);
+        for record in &records.clients {
+            let lives = (record.client, Incarnation(0))..=(record.client, record.incarnation);
+            let first = handover.sessions.partition_point(|name| name < lives.start());
+            let mine = handover.sessions[first..].iter().take_while(|name| lives.contains(name));
+            server.load_client(record, mine.map(|(_, incarnation)| *incarnation).collect());
+        }
+        server.enter_handed(handover)?;
+        records.clients.into_iter().for_each(|record| server.load_state(record));
+        server.go_on();
         Ok(server)
     }
 
-    fn load_handed(&mut self, records: Records, mut handed: HandedSessions) -> Result<(), TakeOverError> {
-        self.load_tombstones(records.tombstones);
-        self.grants.reserve(handed.values().map(Vec::len).sum());
-        for record in records.clients {
-            let (client, present) = (record.client, record.incarnation);
-            let lives = (client, Incarnation(0))..=(client, present);
-            let names: Vec<_> = handed.range(lives).map(|(name, _)| *name).collect();
-            let mine = names.into_iter().filter_map(|name| handed.remove_entry(&name)).collect();
-            self.load_client(record, mine)?;
+    /// Enters the locks that were handed over, in order of their keys.
+    fn enter_handed(&mut self, handover: &Handover) -> Result<(), TakeOverError> {
+        let known: BTreeMap<SessionName, Seat> = self
+            .sessions
+            .iter()
+            .map(|(seat, session)| ((session.client, session.incarnation), seat))
+            .collect();
+        // A session that nobody knows may have been closed while the answer was lost; but not one that holds anything.
+        let seats: Vec<Option<Seat>> =
+            handover.sessions.iter().map(|name| known.get(name).copied()).collect();
+        self.grants.reserve(handover.locks as usize);
+        let mut locks = handover.locks();
+        while let Some(range) = locks.next()? {
+            let holders = locks.holders();
+            let seat_of = |holder: &HandedHolder| seats[holder.session as usize];
+            if let Some(stranger) = holders.iter().find(|holder| seat_of(holder).is_none()) {
+                let (client, incarnation) = handover.sessions[stranger.session as usize];
+                return Err(TakeOverError::Sessions { client, incarnation });
+            }
+            let seated = || holders.iter().filter_map(|holder| Some((seat_of(holder)?, holder)));
+            let grants = seated().map(|(seat, holder)| (seat.holder(), holder.mode, holder.token));
+            self.grants.enter(range, grants, self.now)?;
+            for (seat, _) in seated() {
+                if let Some(session) = self.sessions.get_mut(seat) {
+                    session.handed += 1;
+                }
+            }
         }
-        // Without locks it may have been closed while the answer was lost.
-        handed.retain(|_, held| !held.is_empty());
-        if let Some(((client, incarnation), _)) = handed.pop_first() {
-            return Err(TakeOverError::Sessions { client, incarnation });
-        }
-        self.go_on();
         Ok(())
     }
 
@@ -174,24 +194,9 @@ impl Server {
     fn go_on(&mut self) {
         self.phase = Phase::Serving;
         self.missing.clear();
-        let mut answers = std::mem::take(&mut self.answers);
-        self.grants.open(self.now, &mut answers);
-        self.pass_on(answers);
+        self.grants.open_entered();
         let seats: Vec<Seat> = self.sessions.iter().map(|(seat, _)| seat).collect();
         // Whoever does not come is silent, and counts as heard until now.
         seats.into_iter().for_each(|seat| self.arm_lease(seat));
-    }
-
-    /// A session's locks, as they were handed over.
-    pub(super) fn take_in(&mut self, seat: Seat, held: Vec<Held>) -> Result<(), RestoreError> {
-        for held in &held {
-            self.grants.restore(seat.holder(), *held, self.now)?;
-        }
-        if let Some(session) = self.sessions.get_mut(seat)
-            && session.stage == Stage::Unheard
-        {
-            session.handed = held.iter().map(|held| held.range.start()).collect::<VecDeque<Key>>();
-        }
-        Ok(())
     }
 }

@@ -182,7 +182,7 @@ fn a_table_that_the_records_do_not_know_is_not_taken() {
     let term = campaign(&rig.authority);
     rig.authority.apply(term, Change::BeginGrace).unwrap();
     let records = Records::read(&rig.authority).unwrap();
-    let taken = Server::taking_over(config(), term, records, handover, rig.now);
+    let taken = Server::taking_over(config(), term, records, &handover, rig.now);
     assert_eq!(taken.err(), Some(TakeOverError::Recovering));
 }
 
@@ -255,7 +255,7 @@ fn the_page_about_the_lock_server_shows_the_bytes_of_a_handover() {
     let mut rig = Rig::new();
     let mut puppet = rig.come(1);
     rig.grant(&mut puppet, 16, Mode::Read);
-    let bytes = rig.stop().unwrap().encode();
+    let bytes = rig.stop().unwrap().bytes().to_vec();
     let rows = bytes.chunks(32).map(|row| row.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
     let rows: Vec<String> = rows.collect();
     assert!(page.contains(&rows.join("\n")), "docs/lock-server.md does not show\n{}", rows.join("\n"));
@@ -266,42 +266,61 @@ proptest! {
     #[test]
     fn a_handover_with_some_bytes_changed_is_refused(place in 0usize..1000, bits in 1u8.., cut in 0usize..1000) {
         let handover = some_handover();
-        let mut bytes = handover.encode();
-        prop_assert_eq!(Handover::decode(&bytes), Ok(handover));
+        let mut bytes = handover.bytes().to_vec();
+        prop_assert_eq!(Handover::decode(bytes.clone()), Ok(handover));
         let place = place % bytes.len();
         bytes[place] ^= bits;
-        prop_assert!(Handover::decode(&bytes).is_err());
+        prop_assert!(Handover::decode(bytes.clone()).is_err());
         bytes[place] ^= bits;
         bytes.truncate(cut.min(bytes.len() - 1));
-        prop_assert!(Handover::decode(&bytes).is_err());
+        prop_assert!(Handover::decode(bytes).is_err());
     }
 
     #[test]
     fn any_bytes_are_a_handover_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        prop_assert!(Handover::decode(&bytes).is_err());
+        prop_assert!(Handover::decode(bytes).is_err());
     }
 }
 
 /// With a checksum that is right, so that what stands behind it is looked at.
 #[test]
 fn every_way_to_be_no_handover_has_its_own_refusal() {
-    let good = some_handover().encode();
+    let good = some_handover().bytes().to_vec();
     let broken = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut bytes = good.clone();
         change(&mut bytes);
         let sum = tidelock_format::block_checksum(&bytes).0;
         bytes[..4].copy_from_slice(&sum.to_le_bytes());
-        Handover::decode(&bytes).unwrap_err()
+        let all = |handover: Handover| {
+            let mut locks = handover.locks();
+            while locks.next()?.is_some() {}
+            Ok(())
+        };
+        Handover::decode(bytes).and_then(all).unwrap_err()
     };
-    assert!(matches!(broken(&|it| it[4] = 2), HandoverError::Version { found: 2, known: 1 }));
+    // Three sessions, and locks that all of them hold, from key zero on: 256 keys each.
+    let sessions = 48;
+    let first = sessions + 3 * 24;
+    let holder = first + 8 + 1;
+    let second = holder + 3 * 24;
+    let third = second + 8 + 3 + 3 * 24;
+    assert_eq!([good[first], good[first + 1], good[second], good[second + 1]], [32, 31, 30, 31]);
+    assert_eq!(broken(&|it| it[4] = 1), HandoverError::Version { found: 1, known: 2 });
     assert_eq!(broken(&|it| it[8] = 0), HandoverError::Stranger);
+    assert!(matches!(broken(&|it| it.truncate(60)), HandoverError::TooShort(_)));
     assert_eq!(broken(&|it| it.push(0)), HandoverError::Surplus { surplus: 1 });
-    assert!(matches!(broken(&|it| it[32] = 4), HandoverError::TooShort(_)));
-    assert_eq!(broken(&|it| it[40..56].fill(0)), HandoverError::Nobody);
-    assert_eq!(broken(&|it| it[72 + 80] = 0), HandoverError::Mode { found: 0 });
-    assert_eq!(broken(&|it| it[72 + 81] = 1), HandoverError::NotZero);
-    assert!(matches!(broken(&|it| it[72] = 1), HandoverError::Range { .. }));
-    assert_eq!(broken(&|it| it[72 + 30] = 9), HandoverError::Range { start: range(9).start() });
-    let second = 72 + 88;
-    assert_eq!(broken(&|it| it.copy_within(72..second, second)), HandoverError::Order);
+    assert_eq!(broken(&|it| it[40] = 200), HandoverError::Locks { found: 200 });
+    assert_eq!(broken(&|it| it[sessions..sessions + 16].fill(0)), HandoverError::Nobody);
+    assert_eq!(broken(&|it| it.copy_within(sessions..sessions + 24, sessions + 24)), HandoverError::Order);
+    assert_eq!(broken(&|it| it[first] = 33), HandoverError::Shared { found: 33 });
+    assert_eq!(broken(&|it| it[first + 2] = 1), HandoverError::NotZero);
+    assert_eq!(broken(&|it| it[first + 4] = 0), HandoverError::Vacant { start: range(0).start() });
+    assert_eq!(broken(&|it| it[holder + 16] = 3), HandoverError::Session { found: 3 });
+    assert_eq!(broken(&|it| it[holder + 16] = 1), HandoverError::Order);
+    assert_eq!(broken(&|it| it[holder + 20] = 0), HandoverError::Mode { found: 0 });
+    assert_eq!(broken(&|it| it[holder + 21] = 1), HandoverError::NotZero);
+    assert_eq!(broken(&|it| it[second + 8] = 0), HandoverError::Shared { found: 30 });
+    let range = |it: &mut Vec<u8>| it[second + 9..second + 11].copy_from_slice(&[5, 3]);
+    assert!(matches!(broken(&range), HandoverError::Range { .. }));
+    assert_eq!(broken(&|it| it[third + 8] = 0), HandoverError::Order);
 }

@@ -147,8 +147,7 @@ impl Rig {
     /// The server is asked to stop, and another takes its table.
     pub(super) fn hand_over(mut self) -> Self {
         let handover = self.stop().expect("it serves");
-        let bytes = handover.encode();
-        let handover = Handover::decode(&bytes).expect("as it was");
+        let handover = Handover::decode(handover.bytes().to_vec()).expect("as it was");
         self.succeed(handover).expect("the next term")
     }
 
@@ -163,7 +162,7 @@ impl Rig {
     pub(super) fn succeed(self, handover: Handover) -> Result<Self, TakeOverError> {
         let term = campaign(&self.authority);
         let records = Records::read(&self.authority).expect("memory");
-        let server = Server::taking_over(config(), term, records, handover, self.now)?;
+        let server = Server::taking_over(config(), term, records, &handover, self.now)?;
         let mut next = Self::around(server, self.authority, term, self.now);
         next.connections = self.connections;
         next.tick();

@@ -393,10 +393,10 @@ impl World {
         let Some(handover) = std::mem::replace(&mut self.server, idle).hand_over() else {
             return self.server_dies();
         };
-        let handover = Handover::decode(&handover.encode()).expect("as it was");
+        let handover = Handover::decode(handover.bytes().to_vec()).expect("as it was");
         let term = campaign(&self.no_faults());
         let records = Records::read(&self.authority).expect("memory");
-        let server = Server::taking_over(config(), term, records, handover, self.server_now());
+        let server = Server::taking_over(config(), term, records, &handover, self.server_now());
         self.replace(server.expect("the next term"), term);
     }
 
