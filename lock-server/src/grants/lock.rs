@@ -20,6 +20,22 @@ pub(super) struct Lock {
     pub(super) wants: SmallVec<[Want; 1]>,
 }
 
+/// When something began, in half the room of a [`Duration`]: as nanoseconds, which last for 584 years.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Stamp(u64);
+
+impl From<Duration> for Stamp {
+    fn from(time: Duration) -> Self {
+        Self(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+impl From<Stamp> for Duration {
+    fn from(Stamp(nanos): Stamp) -> Self {
+        Self::from_nanos(nanos)
+    }
+}
+
 /// What one client holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Grant {
@@ -28,7 +44,7 @@ pub(super) struct Grant {
     pub(super) token: Token,
     /// Set while the client was told to come down to this and has not said that it has.
     pub(super) descends_to: Option<Mode>,
-    pub(super) since: Duration,
+    pub(super) since: Stamp,
     /// Whether its client has said that it holds this. Until then that is the word of the last server's table, and the client
     /// may know nothing of it: it is told to come down when it has said so.
     pub(super) is_told: bool,
@@ -40,7 +56,7 @@ pub(super) struct Grant {
 pub(super) struct Want {
     pub(super) client: ClientId,
     pub(super) mode: Mode,
-    pub(super) since: Duration,
+    pub(super) since: Stamp,
     pub(super) share: Share,
 }
 
@@ -118,7 +134,7 @@ impl Lock {
         let Want { client, mode, share, .. } = want;
         let held = self.place_of(client).map(|place| self.grants.remove(place));
         let from = held.map_or(Mode::Null, |grant| grant.mode);
-        let grant = Grant { client, mode, token, descends_to: None, since: now, is_told: true, share };
+        let grant = Grant { client, mode, token, descends_to: None, since: now.into(), is_told: true, share };
         self.grants.push(grant);
         Granted { range: self.range, change: Change { from, to: mode }, token }
     }

@@ -150,7 +150,7 @@ impl Grants {
         let (range, mode) = (acquire.range, acquire.change.to);
         match self.admit(client, &range, mode) {
             Ok((place, share)) => {
-                let want = Want { client, mode, since: turn.now, share };
+                let want = Want { client, mode, since: turn.now.into(), share };
                 self.clerk.queue(&mut self.locks[place], want, turn);
             }
             Err(reason) => {
@@ -271,7 +271,7 @@ impl Grants {
         let place = self.locks.at(spot, range);
         let share = self.locks[place].share_of(client);
         let share = share.unwrap_or_else(|| self.shares.add(client, place));
-        let grant = Grant { client, mode, token, descends_to: None, since: now, is_told: true, share };
+        let grant = Grant { client, mode, token, descends_to: None, since: now.into(), is_told: true, share };
         self.locks[place].grants.push(grant);
         Ok(())
     }
@@ -303,7 +303,8 @@ impl Grants {
                 return Err(RestoreError::Conflict { start, mode, holder });
             }
             let share = self.shares.add(client, place);
-            let grant = Grant { client, mode, token, descends_to: None, since: now, is_told: false, share };
+            let grant =
+                Grant { client, mode, token, descends_to: None, since: now.into(), is_told: false, share };
             lock.grants.push(grant);
         }
         Ok(())

@@ -54,7 +54,7 @@ impl<'a> LockView<'a> {
     pub fn holders(&self) -> impl Iterator<Item = Holder> + 'a {
         self.0.grants.iter().map(|grant| {
             let Grant { client, mode, token, descends_to, since, .. } = *grant;
-            Holder { client, mode, token, descends_to, since }
+            Holder { client, mode, token, descends_to, since: since.into() }
         })
     }
 
@@ -66,7 +66,7 @@ impl<'a> LockView<'a> {
             let holders = lock.grants.iter().filter(|grant| !grant.is_compatible(client, mode));
             let before = lock.wants.iter().take(place).map(|want| want.client);
             let behind = holders.map(|grant| grant.client).chain(before).collect();
-            Waiter { client, mode, since, behind }
+            Waiter { client, mode, since: since.into(), behind }
         })
     }
 }
