@@ -94,13 +94,13 @@ impl Driver {
         })
     }
 
-    /// Serves until the server stops. When this returns, every connection is closed and nobody listens.
-    pub(super) fn run(mut self) -> (Server, Scribe, StopReason) {
+    /// Serves until the server stops. When this returns, nobody listens, and nothing is said on any connection any more.
+    pub(super) fn run(mut self) -> (Self, StopReason) {
         let mut events = Events::with_capacity(EVENTS_MAX);
         loop {
             self.turn(&mut events);
             if let Some(reason) = self.stopped.take() {
-                return (self.server, self.scribe, reason);
+                return (self, reason);
             }
         }
     }

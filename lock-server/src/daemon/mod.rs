@@ -14,9 +14,9 @@
 //! **Strangers are bounded**: by number and time while they prove who they are (here) and until they greet (in the machine),
 //! by 256 bytes of memory until they are answered. Each kind of refusal has its counter ([`Tally`]).
 //!
-//! **Stopping** takes no further connection, decides nothing more, lets the changes under way become durable, closes every
-//! connection, and leaves what the next server needs in a file beside the records. Only then it resigns, so that whoever leads
-//! next finds the file (Y9).
+//! **Stopping** takes no further connection, decides nothing more, lets the changes under way become durable, leaves what the
+//! next server needs in a file beside the records, and only then resigns, so that whoever leads next finds the file (Y9). It
+//! closes every connection last: a client that seeks the next server is to find it.
 
 mod carry;
 mod clock;

@@ -69,9 +69,9 @@ impl Daemon {
             Driver::new(poll, Arc::clone(&mailbox), listeners, server, scribe, bounds, Spin::new(spin_max))?;
         let closing = Closing(Arc::clone(&mailbox));
         let serve = move || {
-            let ended = driver.run();
+            let (driver, reason) = driver.run();
             drop(closing);
-            end(ended, handover.as_deref())
+            end(driver, reason, handover.as_deref())
         };
         let thread = thread::Builder::new().name("lock-server".into()).spawn(serve)?;
         Ok(Self { handle: Handle { mailbox }, term, began, beginning, thread: Some(thread) })
@@ -141,20 +141,30 @@ fn take_over(
     }
 }
 
-/// Every connection is closed by now. What the next server needs is there before it can lead.
-fn end((server, scribe, reason): (Server, Scribe, StopReason), handover: Option<&Path>) -> Stopped {
-    let leader = scribe.finish();
+/// What the next server needs is there before it can lead; and it can lead before clients lose their connections and seek it,
+/// for who seeks in vain seeks less often. Nothing is said to them any more (Y10).
+fn end(driver: Driver, reason: StopReason, handover: Option<&Path>) -> Stopped {
     let is_asked = reason == StopReason::Asked;
-    let left = handover.filter(|_| is_asked).and_then(|path| Some((path, server.hand_over()?)));
-    let has_handed_over = left.is_some_and(|(path, handover)| {
-        let written = handover_file::write(path, &handover, clock::now());
-        if let Err(error) = &written {
-            tracing::warn!(path = %path.display(), %error, "the next server has to recover");
-        }
-        written.is_ok()
-    });
+    let has_handed_over = is_asked && handover.is_some_and(|path| leave(&driver.server, path));
+    let Driver { server, scribe, lines, .. } = driver;
+    // Where there is nothing to find, nobody is kept waiting for the records.
+    let lines = has_handed_over.then_some(lines);
+    let leader = scribe.finish();
     if is_asked && let Err(error) = leader.resign() {
         tracing::warn!(%error, "the lock server could not say that it leads no longer");
     }
+    drop(lines);
+    // Last, for everybody waits, and it is large.
+    drop(server);
     Stopped { reason, has_handed_over }
+}
+
+/// Leaves what the next server needs. Whether that came about.
+fn leave(server: &Server, path: &Path) -> bool {
+    let Some(handover) = server.hand_over() else { return false };
+    let written = handover_file::write(path, &handover, clock::now());
+    if let Err(error) = &written {
+        tracing::warn!(path = %path.display(), %error, "the next server has to recover");
+    }
+    written.is_ok()
 }
