@@ -132,7 +132,8 @@ impl BlockCache {
         Slot::count(&self.shared.core.domain.slot().misses);
     }
 
-    /// Reads many blocks with one submission: a result for each reference, in order.
+    /// Reads many blocks with few submissions, the first of them while the rest are looked up: a result for each reference, in
+    /// order.
     ///
     /// Every block is pinned until the whole is there, so ask for fewer than the cache has frames; the rest get
     /// [`CacheError::NoFrame`].

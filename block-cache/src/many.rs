@@ -1,4 +1,4 @@
-//! Reading many blocks with one submission.
+//! Reading many blocks with few submissions.
 
 use std::panic::Location;
 use std::sync::Arc;
@@ -14,6 +14,10 @@ use crate::raw::frame::FrameNo;
 use crate::read::Read;
 use crate::shared::Shared;
 use crate::{Block, CacheError};
+
+/// Misses claimed before the device is given them: it begins with these while the next are claimed. Neighbours go together,
+/// however many they are, for the system makes one transfer of them.
+const CLAIMED_AT_A_TIME: usize = 4;
 
 /// The result of reading many: one for each reference, in order.
 pub(crate) type Blocks = Vec<Result<Block, CacheError>>;
@@ -32,7 +36,7 @@ pub(crate) enum One {
 }
 
 impl ReadMany {
-    /// Starts them all: looks each one up, and submits what has to be read as one batch.
+    /// Starts them all: looks each one up, and submits what has to be read.
     pub(crate) fn start(
         shared: &Arc<Shared>,
         wanted: &[BlockRef],
@@ -52,7 +56,7 @@ impl ReadMany {
         // All hits are pinned before any miss claims a frame: what is claimed may be the frame of a later hit.
         let hits: Vec<Option<Block>> =
             wanted.iter().map(|wanted| shared.pin_image(*wanted, magic, site)).collect();
-        let mut claimed: Vec<FrameNo> = Vec::new();
+        let mut claimed: Vec<FrameNo> = Vec::with_capacity(CLAIMED_AT_A_TIME);
         let begin_one = |(wanted, hit): (&BlockRef, Option<Block>)| match hit {
             Some(block) => One::Done(Ok(block)),
             None => Self::begin_miss(shared, *wanted, magic, site, &mut claimed),
@@ -80,6 +84,10 @@ impl ReadMany {
             Err(error) => return One::Done(Err(error)),
             Ok(Claim::Join(frame)) => frame,
             Ok(Claim::Fill(frame)) => {
+                if claimed.len() >= CLAIMED_AT_A_TIME && !shared.adjoins(claimed, frame) {
+                    shared.submit_fills(claimed);
+                    claimed.clear();
+                }
                 claimed.push(frame);
                 frame
             }

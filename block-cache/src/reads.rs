@@ -31,7 +31,7 @@ impl Reads {
         Self { shared: shared.clone(), waiting: Vec::new(), next: 0 }
     }
 
-    /// Starts reading these too: looks each one up, and submits what has to be read as one batch.
+    /// Starts reading these too: looks each one up, and submits what has to be read, a few at a time.
     #[track_caller]
     pub fn start(&mut self, wanted: &[BlockRef], magic: Magic) {
         let reads = ReadMany::begin_all(&self.shared, wanted, magic, Location::caller());

@@ -267,6 +267,12 @@ impl Shared {
         self.submit(batch);
     }
 
+    /// Whether the block claimed in `next` is the one behind the last of `claimed`.
+    pub(crate) fn adjoins(&self, claimed: &[FrameNo], next: FrameNo) -> bool {
+        let blkno = |frame: FrameNo| self.core.header(frame).blkno().0;
+        claimed.last().is_some_and(|last| blkno(*last).checked_add(1) == Some(blkno(next)))
+    }
+
     /// As above, for one frame and for a caller who is about to wait: the read starts as soon as anybody waits.
     pub(crate) fn queue_fill(self: &Arc<Self>, claimed: FrameNo) {
         let mut batch = self.begin_fills(&[claimed]);

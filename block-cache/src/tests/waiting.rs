@@ -147,7 +147,7 @@ fn a_prefetched_block_is_waited_for_and_verified_by_its_first_reader() {
 }
 
 #[test]
-fn reading_many_submits_once_and_answers_each_in_its_place() {
+fn reading_many_submits_all_and_answers_each_in_its_place() {
     let device = rig::faulty();
     let mut wanted: Vec<_> = (1..9).map(|blkno| rig::put_block(&*device, blkno, blkno)).collect();
     device.add(Rule::new("hold", Effect::Hold).on(Operation::Read));
