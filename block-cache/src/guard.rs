@@ -5,7 +5,6 @@ use std::fmt;
 use tidelock_format::{BlockRef, Magic};
 
 use crate::raw::epoch::{Guard as Epoch, Slot};
-use crate::raw::table::Hash;
 use crate::shared::Shared;
 
 /// While it lives, no block that its thread can find is reused, so a hit is a borrow: a probe and two loads, and no store
@@ -50,21 +49,11 @@ impl<'c> Guard<'c> {
     /// with [`BlockCache::read_ref`](crate::BlockCache::read_ref).
     #[inline(always)]
     pub fn peek(&self, wanted: BlockRef, magic: Magic) -> Option<&[u8]> {
-        self.peek_hashed(self.shared.core.hash(wanted.blkno), wanted, magic)
-    }
-
-    #[inline(always)]
-    fn peek_hashed(&self, hash: Hash, wanted: BlockRef, magic: Magic) -> Option<&[u8]> {
-        match self.shared.core.find_image(&self.epoch, hash, wanted, magic) {
-            Some(frame) => {
-                Slot::count(&self.epoch.slot().hits);
-                Some(self.shared.core.frames.image(frame))
-            }
-            None => {
-                Slot::count(&self.epoch.slot().misses);
-                None
-            }
-        }
+        let core = &self.shared.core;
+        let image = core.find_image(&self.epoch, core.hash(wanted.blkno), wanted, magic);
+        let counters = self.epoch.slot();
+        Slot::count(if image.is_some() { &counters.hits } else { &counters.misses });
+        image.map(|frame| core.frames.image(frame))
     }
 
     /// Peeks at many images at once. The cache misses of one lookup overlap with those of the others, which makes large
@@ -78,20 +67,43 @@ impl<'c> Guard<'c> {
         magic: Magic,
         mut each: impl FnMut(usize, Option<&'g [u8]>),
     ) {
+        let mut at = 0;
+        let mut each = |image| {
+            each(at, image);
+            at += 1;
+        };
+        let (windows, rest) = wanted.as_chunks::<WINDOW>();
+        let (halves, rest) = rest.as_chunks::<{ WINDOW / 2 }>();
+        windows.iter().for_each(|window| self.peek_window(window, magic, &mut each));
+        halves.iter().for_each(|window| self.peek_window(window, magic, &mut each));
+        rest.iter().for_each(|wanted| each(self.peek(*wanted, magic)));
+    }
+
+    /// Peeks at a few images side by side: all their buckets are on the way before the first is looked at, and then all
+    /// their headers.
+    #[inline(always)]
+    fn peek_window<'g, const KEYS: usize>(
+        &'g self,
+        wanted: &[BlockRef; KEYS],
+        magic: Magic,
+        each: &mut impl FnMut(Option<&'g [u8]>),
+    ) {
         let core = &self.shared.core;
-        for (window, refs) in wanted.chunks(WINDOW).enumerate() {
-            let mut hashes = [Hash(0); WINDOW];
-            for (hash, wanted) in hashes.iter_mut().zip(refs) {
-                *hash = core.hash(wanted.blkno);
-                core.prefetch_bucket(*hash);
-            }
-            for hash in &hashes[..refs.len()] {
-                core.prefetch_header(*hash);
-            }
-            for (i, (wanted, hash)) in refs.iter().zip(hashes).enumerate() {
-                each(window * WINDOW + i, self.peek_hashed(hash, *wanted, magic));
-            }
+        let hashes = wanted.map(|wanted| {
+            let hash = core.hash(wanted.blkno);
+            core.prefetch_bucket(hash);
+            hash
+        });
+        let candidates = hashes.map(|hash| core.candidate(hash));
+        let mut found = 0;
+        for (wanted, (hash, candidate)) in wanted.iter().zip(hashes.into_iter().zip(candidates)) {
+            let image = core.check_image(&self.epoch, candidate, hash, *wanted, magic);
+            found += u64::from(image.is_some());
+            each(image.map(|frame| core.frames.image(frame)));
         }
+        let counters = self.epoch.slot();
+        Slot::add(&counters.hits, found);
+        Slot::add(&counters.misses, KEYS as u64 - found);
     }
 }
 

@@ -268,12 +268,39 @@ impl Core {
         self.index.prefetch(hash);
     }
 
-    /// Fetches ahead the header that a lookup of `hash` will probably look at.
+    /// The frame that a lookup of `hash` will probably end at, whose header is fetched ahead.
     #[inline(always)]
-    pub(crate) fn prefetch_header(&self, hash: Hash) {
-        if let Some(frame) = self.index.candidate(hash) {
-            prefetch::read(self.header(frame));
-        }
+    pub(crate) fn candidate(&self, hash: Hash) -> Option<FrameNo> {
+        let frame = self.index.candidate(hash)?;
+        prefetch::read(self.header(frame));
+        Some(frame)
+    }
+
+    /// What [`find_image`](Self::find_image) finds, for a caller who has got a [`candidate`](Self::candidate) under the same
+    /// guard: it is looked at first.
+    #[inline(always)]
+    pub(crate) fn check_image(
+        &self,
+        guard: &Guard<'_>,
+        candidate: Option<FrameNo>,
+        hash: Hash,
+        wanted: BlockRef,
+        magic: Magic,
+    ) -> Option<FrameNo> {
+        let found = candidate.and_then(|frame| self.accept_image(frame, wanted, magic));
+        found.or_else(|| self.find_image_again(guard, hash, wanted, magic))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_image_again(
+        &self,
+        guard: &Guard<'_>,
+        hash: Hash,
+        wanted: BlockRef,
+        magic: Magic,
+    ) -> Option<FrameNo> {
+        self.find_image(guard, hash, wanted, magic)
     }
 
     // --- giving pins back ------------------------------------------------------------------------------------------

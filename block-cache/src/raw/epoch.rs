@@ -163,11 +163,17 @@ impl Slot {
         let _ = self.presence.compare_exchange(LEAVING, presence, Ordering::AcqRel, Ordering::Relaxed);
     }
 
-    /// Counts one up. Plain load and store: the slot has one writer.
+    /// Counts one up.
     #[inline(always)]
     pub(crate) fn count(counter: &PlainU64) {
+        Self::add(counter, 1);
+    }
+
+    /// Counts several up. Plain load and store: the slot has one writer.
+    #[inline(always)]
+    pub(crate) fn add(counter: &PlainU64, more: u64) {
         // Relaxed, both: a statistic, with one writer.
-        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        counter.store(counter.load(Ordering::Relaxed) + more, Ordering::Relaxed);
     }
 }
 

@@ -194,11 +194,11 @@ impl Table {
         super::prefetch::read(self.bucket(self.home(hash)));
     }
 
-    /// The first frame that may hold `hash`, without looking whether it does: for prefetching.
+    /// The first frame in the home of `hash` that may hold it, without looking whether it does, nor whether the home was moved.
     #[inline(always)]
     pub(crate) fn candidate(&self, hash: Hash) -> Option<FrameNo> {
         let bucket = self.bucket(self.home(hash));
-        // Relaxed: a hint.
+        // Relaxed: tags alone; see search(). Of a home that was moved it finds what a lookup before the move would have found (T4).
         bucket.search(bucket.words[2].load(Ordering::Relaxed), hash.tag(), Some)
     }
 

@@ -3,7 +3,13 @@
 use tidelock_format::{BlockHeader, BlockNo, BlockRef, Seq};
 
 use super::rig::{self, Counting, MAGIC, SIZE};
-use crate::CacheError;
+use crate::{BlockCache, CacheError};
+
+/// Hits and misses so far.
+fn lookups(cache: &BlockCache) -> (u64, u64) {
+    let stats = cache.stats();
+    (stats.hits, stats.misses)
+}
 
 #[test]
 fn a_block_is_read_once_and_found_ever_after() {
@@ -95,6 +101,35 @@ fn growth_keeps_every_block() {
         assert!(guard.peek(*block, MAGIC).is_some(), "{block}");
     }
     assert!(cache.stats().growths > 5);
+}
+
+/// Also while the index grows, and where some of them are absent or images of another time.
+#[test]
+fn a_batch_of_any_length_finds_what_single_peeks_find() {
+    let cache = rig::builder(rig::device(), 4000).expected_blocks(1).build().unwrap();
+    let mut before = lookups(&cache);
+    for last in 1..1000 {
+        drop(cache.insert(BlockRef::new(BlockNo(2 * last), Seq(last)), MAGIC, |_| {}).unwrap());
+        let length = last % 50;
+        let wanted: Vec<_> = (0..length)
+            .map(|i| {
+                BlockRef::new(BlockNo((last + i * 7) % (2 * last) + 1), Seq(last.min(i * 40 + last / 2)))
+            })
+            .chain((0..length).map(|i| last - i % last).map(|n| BlockRef::new(BlockNo(2 * n), Seq(n))))
+            .collect();
+        let guard = cache.guard();
+        let mut found = Vec::new();
+        guard.peek_many(&wanted, MAGIC, |at, image| found.push((at, image.map(<[u8]>::as_ptr))));
+        let hits = found.iter().filter(|(_, image)| image.is_some()).count() as u64;
+        let after = lookups(&cache);
+        assert_eq!((after.0 - before.0, after.1 - before.1), (hits, wanted.len() as u64 - hits));
+        assert!(hits >= length, "those that are there are found");
+        let single = |wanted: &BlockRef| guard.peek(*wanted, MAGIC).map(<[u8]>::as_ptr);
+        let expected: Vec<_> = wanted.iter().map(single).enumerate().collect();
+        assert_eq!(found, expected);
+        before = lookups(&cache);
+    }
+    assert!(cache.stats().growths > 1);
 }
 
 #[test]
