@@ -45,7 +45,7 @@ impl Grants {
     }
 
     /// The client says what it holds of a lock, which it may hold here by the word of the last server's table
-    /// ([`enter`](Self::enter)). The table says the most that it can hold; where the client says less, that is so, and where it
+    /// (`enter`). The table says the most that it can hold; where the client says less, that is so, and where it
     /// says more it holds nothing. Whether what it said was taken; `None` if the table said nothing, or the client has told of
     /// the lock before.
     ///
