@@ -288,19 +288,7 @@ impl Core {
         magic: Magic,
     ) -> Option<FrameNo> {
         let found = candidate.and_then(|frame| self.accept_image(frame, wanted, magic));
-        found.or_else(|| self.find_image_again(guard, hash, wanted, magic))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn find_image_again(
-        &self,
-        guard: &Guard<'_>,
-        hash: Hash,
-        wanted: BlockRef,
-        magic: Magic,
-    ) -> Option<FrameNo> {
-        self.find_image(guard, hash, wanted, magic)
+        found.or_else(|| self.find_image_further(guard, hash, wanted, magic))
     }
 
     // --- giving pins back ------------------------------------------------------------------------------------------
