@@ -102,8 +102,13 @@ fn only_questions_are_answered() {
         let answer = lines.next().unwrap().unwrap();
         assert!(answer.contains(word), "{line}: {answer}");
     }
-    writeln!(&socket, "{}", "x".repeat(5000)).unwrap();
+    // Refused as soon as it is too long. Whoever is still writing it then is heard out, and may ask again.
+    (&socket).write_all(&[b'x'; 4096]).unwrap();
     assert!(lines.next().unwrap().unwrap().contains("at most 4096 bytes"));
+    (&socket).write_all(b"the rest of it\n\xff\n").unwrap();
+    assert!(lines.next().unwrap().unwrap().contains("no question"));
+    writeln!(&socket, r#"{{"ask":"counters"}}"#).unwrap();
+    assert!(lines.next().unwrap().unwrap().contains("sessions_opened"));
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(admin).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
 }

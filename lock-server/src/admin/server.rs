@@ -137,20 +137,27 @@ fn converse(socket: &UnixStream, answerer: &Answerer) -> io::Result<()> {
     socket.set_read_timeout(Some(SILENCE))?;
     socket.set_write_timeout(Some(SILENCE))?;
     let mut reader = BufReader::new(socket);
+    let mut line = Vec::new();
     loop {
-        let mut line = String::new();
-        let count = reader.by_ref().take(LINE_BYTES_MAX).read_line(&mut line)?;
+        line.clear();
+        let count = reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
         if count == 0 {
             return Ok(());
         }
-        if !line.ends_with('\n') && count as u64 == LINE_BYTES_MAX {
-            let answer = Answer::Error(format!(
-                "a question has at most {LINE_BYTES_MAX} bytes, its end of line included"
-            ));
-            return say(socket, &answer);
+        if count as u64 == LINE_BYTES_MAX && !line.ends_with(b"\n") {
+            refuse(socket, &mut reader)?;
+        } else {
+            say(socket, &answerer.answer(&String::from_utf8_lossy(&line)))?;
         }
-        say(socket, &answerer.answer(&line))?;
     }
+}
+
+/// Answers a question that is too long, and goes on behind it. Closing here would take the answer from an asker who is
+/// still writing: what is left unread resets the connection.
+fn refuse(socket: &UnixStream, reader: &mut impl BufRead) -> io::Result<()> {
+    let why = format!("a question has at most {LINE_BYTES_MAX} bytes, its end of line included");
+    say(socket, &Answer::Error(why))?;
+    reader.skip_until(b'\n').map(drop)
 }
 
 fn say(mut socket: &UnixStream, answer: &Answer) -> io::Result<()> {
