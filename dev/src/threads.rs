@@ -18,7 +18,7 @@ use crate::device::Done;
 use crate::driver::Driver;
 use crate::file::LockedFile;
 use crate::gate::Gate;
-use crate::transfer::{Step, Transfer};
+use crate::transfer::Transfer;
 use crate::{BlockDevice, Fault, Operation, Request};
 
 /// How long dropping the device waits for calls that the kernel does not return from.
@@ -203,7 +203,7 @@ impl Core {
         let mut transfer = Transfer::new(request);
         let result = match transfer.request.operation {
             Operation::Flush => self.flush(),
-            Operation::Read | Operation::Write => self.transfer(&mut transfer),
+            Operation::Read | Operation::Write => transfer.run(&self.file, self.gate.align()),
         };
         transfer.request.end(result);
         self.lock().serving -= 1;
@@ -213,29 +213,6 @@ impl Core {
     fn is_idle(&self) -> bool {
         let queue = self.lock();
         queue.requests.is_empty() && queue.serving == 0
-    }
-
-    fn transfer(&self, transfer: &mut Transfer) -> Result<(), Fault> {
-        loop {
-            let step = match self.call(transfer) {
-                Ok(bytes) => transfer.moved_on(bytes, self.gate.align()),
-                Err(errno) => {
-                    transfer.failed(errno.raw_os_error(), [Errno::INTR, Errno::AGAIN].contains(&errno))
-                }
-            };
-            if let Step::Ended(result) = step {
-                return result;
-            }
-        }
-    }
-
-    fn call(&self, transfer: &mut Transfer) -> Result<usize, Errno> {
-        let (offset, moved) = (transfer.offset(), transfer.moved());
-        if transfer.request.operation == Operation::Read {
-            rustix::io::pread(&*self.file, &mut transfer.request.bytes_mut()[moved..], offset)
-        } else {
-            rustix::io::pwrite(&*self.file, &transfer.request.bytes()[moved..], offset)
-        }
     }
 
     fn flush(&self) -> Result<(), Fault> {

@@ -1,6 +1,10 @@
 //! How far a request to a file has come. The kernel may move fewer bytes than asked for, or none for now; the rest is
 //! asked for again, a bounded number of times.
 
+use std::fs::File;
+
+use rustix::io::Errno;
+
 use crate::{Fault, Operation, Request};
 
 /// Tries that move nothing before a request fails with what the kernel says. Generous: `EAGAIN` comes under memory
@@ -42,6 +46,29 @@ impl Transfer {
     /// Bytes still to move.
     pub(crate) fn rest(&self) -> usize {
         self.request.range.len() as usize - self.moved
+    }
+
+    /// All of it on the calling thread. A read or a write, of a file whose unit is `align`.
+    pub(crate) fn run(&mut self, file: &File, align: usize) -> Result<(), Fault> {
+        // Bound: each call moves bytes, or is one of RETRIES_MAX that do not.
+        loop {
+            let step = match self.call(file) {
+                Ok(bytes) => self.moved_on(bytes, align),
+                Err(errno) => self.failed(errno.raw_os_error(), [Errno::INTR, Errno::AGAIN].contains(&errno)),
+            };
+            if let Step::Ended(result) = step {
+                return result;
+            }
+        }
+    }
+
+    fn call(&mut self, file: &File) -> Result<usize, Errno> {
+        let (offset, moved) = (self.offset(), self.moved);
+        if self.request.operation == Operation::Read {
+            rustix::io::pread(file, &mut self.request.bytes_mut()[moved..], offset)
+        } else {
+            rustix::io::pwrite(file, &self.request.bytes()[moved..], offset)
+        }
     }
 
     /// The kernel moved `bytes`. `align` is the device's unit: a file that ends inside a unit cannot be asked for the

@@ -38,6 +38,7 @@ macro_rules! suite {
             dropping_the_device_delivers_what_is_in_flight,
             a_thread_may_end_right_after_it_submitted,
             submit_and_drive_does_both,
+            a_lone_read_is_told_to_all_who_wait_for_it,
             what_is_queued_starts_when_anybody_waits,
             what_is_queued_starts_for_who_waits_already,
         ); } )*
@@ -450,4 +451,28 @@ fn submit_and_drive_does_both(make: Make) {
     // Relaxed: one thread.
     assert!(seen.load(Ordering::Relaxed));
     assert!(device.drive(&|| collector.count() == 21, None));
+}
+
+/// Whether they came before it was queued, while it runs, or after.
+fn a_lone_read_is_told_to_all_who_wait_for_it(make: Make) {
+    let subject = make(SHAPE);
+    let device = &*subject.device;
+    let (collector, start) = (Collector::new(), std::sync::Barrier::new(3));
+    let rounds = 1..=200;
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for round in rounds.clone() {
+                    start.wait();
+                    assert!(device.drive(&|| collector.count() >= round, None));
+                }
+            });
+        }
+        for round in rounds.clone() {
+            start.wait();
+            device.queue(&mut vec![collector.read(device, round as u64, range(4096, 4096))]);
+            assert!(device.drive(&|| collector.count() >= round, None));
+        }
+    });
+    assert!(collector.take().iter().all(|completion| completion.result.is_ok()));
 }

@@ -4,6 +4,9 @@
 //! to wait does both in one system call. Who waits is [`Driver`]'s business; what is in flight is the [`table`]'s; only
 //! [`ring`] talks to the kernel.
 //!
+//! A ring is for many requests. A lone read whose thread waits for it with all the time in the world, while nothing else is
+//! in hand, is one `pread` on that thread: the kernel wakes it directly then, not by way of a completion queue.
+//!
 //! Dropping the device waits for what is in flight. Should the kernel not answer for [`LAST_WAIT_MAX`], ring, requests
 //! and buffers are leaked: the kernel may still write to them.
 
@@ -24,6 +27,7 @@ use crate::device::Done;
 use crate::driver::{Driver, Source};
 use crate::file::LockedFile;
 use crate::gate::Gate;
+use crate::transfer::Transfer;
 use crate::{BlockDevice, Request};
 
 /// How long dropping the device waits for the kernel.
@@ -43,9 +47,17 @@ impl UringDevice {
         let core = Core { gate, ring, driver: Driver::default(), in_flight: AtomicUsize::new(0), label };
         Ok(Self { core: Arc::new(core), attendant: Attendant::default() })
     }
-}
 
-impl UringDevice {
+    /// Drives, and starts what is queued even when `done` holds already.
+    fn drive_on(&self, done: Done<'_>, deadline: Option<Instant>) -> bool {
+        // Who has a deadline leaves it to the ring: a read of a stuck medium does not return in time.
+        let may_read = deadline.is_none() && !done();
+        let held = may_read && self.core.read_lone() && done()
+            || self.core.driver.drive(&*self.core, done, deadline);
+        self.look();
+        held
+    }
+
     /// Leaves what is in flight to the attendant, if there is one. Not called before driving: who drives anyway needs
     /// no other thread to be woken.
     fn look(&self) {
@@ -77,19 +89,12 @@ impl BlockDevice for UringDevice {
     }
 
     fn drive(&self, done: Done<'_>, deadline: Option<Instant>) -> bool {
-        if done() {
-            return true;
-        }
-        let held = self.core.driver.drive(&*self.core, done, deadline);
-        self.look();
-        held
+        done() || self.drive_on(done, deadline)
     }
 
     fn submit_and_drive(&self, batch: &mut Vec<Request>, done: Done<'_>, deadline: Option<Instant>) -> bool {
         self.core.queue(batch);
-        let held = self.core.driver.drive(&*self.core, done, deadline);
-        self.look();
-        held
+        self.drive_on(done, deadline)
     }
 
     fn attend(&self) {
@@ -132,12 +137,21 @@ impl Core {
                 Err(fault) => refused.push((request, fault)),
             }
         }
-        let filled = self.ring.fill(&mut submissions);
         drop(submissions);
-        self.ring.start_scattered(filled);
         if !refused.is_empty() {
             self.refuse(refused);
         }
+    }
+
+    /// Reads on this thread what is in hand, if that is one read and nothing else. Tells whether it was.
+    fn read_lone(&self) -> bool {
+        let Some(request) = self.ring.submissions().table.take_lone_read() else { return false };
+        let mut transfer = Transfer::new(request);
+        let result = transfer.run(self.ring.file(), self.gate.align());
+        transfer.request.end(result);
+        self.delivered(1);
+        self.driver.delivered_outside(self);
+        true
     }
 
     fn refuse(&self, refused: Vec<(Request, crate::Fault)>) {
@@ -172,10 +186,9 @@ impl Source for Core {
         for answer in answers {
             submissions.table.answered(answer.slot, answer.answer, &self.gate, &mut ended);
         }
-        let filled = self.ring.fill(&mut submissions);
+        let has_next = submissions.table.has_next();
         drop(submissions);
-        if filled.count > 0 {
-            self.ring.start_scattered(filled);
+        if has_next {
             self.ring.start();
         }
         let count = ended.len();

@@ -71,6 +71,21 @@ impl Table {
         Some((slot, self.slots[slot as usize].as_ref().expect("a slot to be started holds a request")))
     }
 
+    /// Whether there is one.
+    pub(super) fn has_next(&self) -> bool {
+        let has_flush = !self.flushes.is_running && !self.flushes.waiting.is_empty();
+        !self.again.is_empty() || !self.free.is_empty() && (has_flush || !self.backlog.is_empty())
+    }
+
+    /// The one request in hand, if it is a read that the kernel was not given yet.
+    pub(super) fn take_lone_read(&mut self) -> Option<Request> {
+        let request = self.backlog.front()?;
+        if request.operation != Operation::Read || self.len() != 1 {
+            return None;
+        }
+        self.backlog.pop_front()
+    }
+
     /// The kernel has answered for `slot`: a count of bytes, or a negated error number. What ended with this is put on
     /// `ended`.
     pub(super) fn answered(&mut self, slot: u32, answer: i32, gate: &Gate, ended: &mut Vec<Ended>) {
@@ -224,6 +239,28 @@ mod tests {
         let slot = scene.next_slot().unwrap();
         let failed = Some(Fault::Os(EIO));
         assert_eq!(scene.answer(slot, -EIO), [(1, failed), (2, failed)]);
+    }
+
+    #[test]
+    fn a_read_is_lone_until_something_joins_it_or_the_kernel_has_it() {
+        let completer = Arc::new(Log::default());
+        let read = |tag| {
+            let buffer = Some(crate::Buffer::Owned(crate::AlignedBuffer::zeroed(512, 512)));
+            let range = DeviceRange::new(0, 512).unwrap();
+            Request { operation: Operation::Read, range, buffer, tag, completer: completer.clone() }
+        };
+        let mut table = Table::new(4);
+        assert!(table.take_lone_read().is_none());
+        table.accept(read(0));
+        assert_eq!(table.take_lone_read().map(|read| read.tag), Some(0));
+        assert_eq!(table.len(), 0);
+        table.accept(read(1));
+        table.accept(read(2));
+        assert!(table.take_lone_read().is_none(), "they are two");
+        assert!(table.next().is_some());
+        assert!(table.take_lone_read().is_none(), "the kernel has the other");
+        assert!(table.next().is_some() && !table.has_next());
+        assert_eq!(table.len(), 2);
     }
 
     #[test]
