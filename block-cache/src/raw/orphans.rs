@@ -104,24 +104,19 @@ impl Core {
     }
 
     /// Takes every block out of sight. No claim succeeds any more when this is called.
+    ///
+    /// Each is looked up by the name that stands in its frame, as any block is. A frame that is not entered is nobody's
+    /// business here: its owner may be about to enter it, and sees then that the cache was closed; or has found another there,
+    /// and makes it free again without looking for pins.
     pub(crate) fn hide_all(&self) {
         for index in 0..self.pool.used() {
-            let frame = self.frames.number(index);
-            // B5: as every other removal, so that a frame that is used again after this stands nowhere.
-            if self.header(frame).state.pin_present() {
-                if self.is_entered(frame) {
-                    self.remove(frame);
-                }
+            let blkno = self.header(self.frames.number(index)).blkno();
+            if let Some(frame) = self.pin_block(blkno) {
+                // B5: as every other removal, so that a frame that is used again after this stands nowhere.
+                self.remove(frame);
                 self.let_go(frame);
             }
         }
-    }
-
-    /// Whether lookups can find `frame`, which the caller has pinned. If not, somebody is about to enter it, who sees then
-    /// that the cache was closed, or has taken it out already.
-    fn is_entered(&self, frame: FrameNo) -> bool {
-        let _guard = self.domain.guard();
-        self.index.find(self.hash_of(frame), |other| (other == frame).then_some(())).is_some()
     }
 
     /// Every frame that somebody holds, and how many references there are to it. What others do meanwhile may be missed.

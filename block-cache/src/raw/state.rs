@@ -186,26 +186,6 @@ impl State {
         Word(before + PINS.unit())
     }
 
-    /// Adds a pin if the frame is present; tells whether. For a caller who comes across the frame without a lookup: its owner
-    /// may be about to claim it by a plain store, and would not see a pin that is only there for a moment.
-    pub(crate) fn pin_present(&self) -> bool {
-        let mut now = Word(self.0.load(Ordering::Relaxed));
-        // Bound: a retry means that another thread pinned, unpinned or changed this block.
-        while now.is_present() {
-            // Acquire: as in pin().
-            match self.0.compare_exchange_weak(
-                now.0,
-                now.0 + PINS.unit(),
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return true,
-                Err(changed) => now = Word(changed),
-            }
-        }
-        false
-    }
-
     /// Gives a pin back.
     #[inline(always)]
     pub(crate) fn unpin(&self) -> Unpinned {

@@ -11,7 +11,7 @@ use super::desk;
 use super::model::{MAGIC, bare_core, check, image, let_go, pin, put};
 use crate::CacheError;
 use crate::close::{close, outstanding};
-use crate::raw::core::{Claim, Core};
+use crate::raw::core::{Claim, Core, Purpose};
 use crate::raw::frame::FrameNo;
 use crate::raw::orphans::KeepAlive;
 use crate::raw::pin::Pin;
@@ -201,6 +201,26 @@ fn loom_close_ends_the_wait_of_who_joined_a_refused_claim() {
         desk.go();
         desk.serve(1, Err(Fault::Injected("a model's")));
         assert!(!is_waiting || read.try_now().is_some(), "L-08: nobody ends this wait");
+    });
+}
+
+/// Who enters a block that is there already makes its own frame free again, whatever closing does meanwhile.
+#[test]
+fn loom_close_leaves_a_frame_alone_that_is_not_entered() {
+    model(|| {
+        let core = super::model::core(3);
+        put(&core, image(1, 1));
+        let loser = thread::spawn({
+            let core = core.clone();
+            move || {
+                let frame = core.take_frame(Purpose::Read).expect("one is free");
+                let entered = core.enter_image(frame, image(1, 1), MAGIC).err().unwrap_or(frame);
+                core.let_go(entered);
+            }
+        });
+        core.hide_all();
+        loser.join().unwrap();
+        assert_eq!(core.held(), []);
     });
 }
 
