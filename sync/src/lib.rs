@@ -39,7 +39,9 @@ pub use thread_index::{known_thread_index, thread_index, thread_index_bound};
 /// Atomics that models do not explore: statistics, and numbers to steer by, on which no correctness rests. Always `std`'s; a
 /// model of the real ones would take for ever, and find nothing.
 pub mod unmodelled {
-    pub use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+    pub use std::sync::atomic::{
+        AtomicBool, AtomicIsize, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    };
 }
 
 #[cfg(test)]

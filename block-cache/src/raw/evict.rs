@@ -55,7 +55,7 @@ impl Core {
         let (mut warm_looks, mut pinned_looks, mut promoted) = (0, 0, false);
         for _ in 0..LOOKS_MAX {
             let part = self.policy.part_to_walk(promoted || pinned_looks >= PINNED_ON_PROBATION_MAX);
-            let frame = self.policy.next(part, &self.frames)?;
+            let (frame, part) = self.policy.next(part, &self.frames, &mut stash.spans)?;
             walked.visited += 1;
             let header = self.header(frame);
             // Relaxed, here and below: V2, a hint.

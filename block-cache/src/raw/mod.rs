@@ -21,6 +21,7 @@ pub(crate) mod frame;
 mod ghost;
 pub(crate) mod index;
 mod limbo;
+pub(crate) mod map;
 #[cfg(not(any(tidelock_loom, tidelock_shuttle)))]
 mod mapping;
 pub(crate) mod orphans;

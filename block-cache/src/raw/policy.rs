@@ -25,7 +25,7 @@ use tidelock_sync::unmodelled::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ord
 
 use super::frame::{FrameHeader, FrameNo, Frames};
 use super::ghost::Ghost;
-use super::region::{Region, Zeroed};
+use super::map::{Grain, Map, Span};
 use super::table::Hash;
 
 /// Frames that one eviction looks at, at the most.
@@ -43,118 +43,11 @@ const TICKS: usize = 64;
 /// A ghost younger than a 16th of a cache-full moves the border between the parts. (A quarter hits up to 0.7 points less often.)
 const YOUNG: u8 = (TICKS / 16) as u8;
 
-/// Words of a bitmap that one step of a hand looks through at the most. It goes on from there the next time.
-const WORDS_MAX: usize = 4096;
-
-/// Times that a walker tries to get a frame before another does.
-const RACES_MAX: usize = 16;
-
 /// Where a resident block stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Probation = 0,
     Main = 1,
-}
-
-#[derive(Debug)]
-#[repr(transparent)]
-struct Word(AtomicU64);
-
-// SAFETY: an atomic integer, for which zero bytes are the value 0.
-unsafe impl Zeroed for Word {
-    #[cfg(any(tidelock_loom, tidelock_shuttle))]
-    fn zeroed() -> Self {
-        Self(AtomicU64::new(0))
-    }
-}
-
-/// One bit a frame, how many are set, and a hand that walks them.
-#[derive(Debug)]
-struct Map {
-    bits: Region<Word>,
-    count: CachePadded<AtomicUsize>,
-    hand: CachePadded<AtomicUsize>,
-}
-
-impl Map {
-    fn reserve(frames: usize) -> io::Result<Self> {
-        Ok(Self {
-            bits: Region::reserve(frames.div_ceil(64))?,
-            count: CachePadded::new(AtomicUsize::new(0)),
-            hand: CachePadded::new(AtomicUsize::new(0)),
-        })
-    }
-
-    fn word(&self, index: usize) -> &AtomicU64 {
-        assert!(index < self.bits.len(), "F1");
-        // SAFETY: checked in the line above.
-        &unsafe { self.bits.get(index) }.0
-    }
-
-    fn set(&self, frame: usize) {
-        let bit = 1 << (frame % 64);
-        // Relaxed, both: V2.
-        if self.word(frame / 64).fetch_or(bit, Ordering::Relaxed) & bit == 0 {
-            self.count.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Clears a frame's bit; tells whether this call did.
-    fn clear(&self, frame: usize) -> bool {
-        let bit = 1 << (frame % 64);
-        // Relaxed: V2; a look first, as most frames stand in the other part.
-        if self.word(frame / 64).load(Ordering::Relaxed) & bit == 0 {
-            return false;
-        }
-        let was_set = self.word(frame / 64).fetch_and(!bit, Ordering::Relaxed) & bit != 0;
-        if was_set {
-            self.count.fetch_sub(1, Ordering::Relaxed);
-        }
-        was_set
-    }
-
-    fn len(&self) -> usize {
-        // Relaxed: V2.
-        self.count.load(Ordering::Relaxed)
-    }
-
-    /// The next frame of this part below `end`, and whether the hand passed the end on its way.
-    ///
-    /// Walkers who meet take turns: each frame is given to one of them. (With a plain store a hand that was overtaken is put
-    /// back, frames are looked at twice, and main forgets twice as fast.)
-    fn next(&self, end: usize) -> Option<(usize, bool)> {
-        let end = end.max(1);
-        // Relaxed, here and below: V2.
-        let mut hand = self.hand.load(Ordering::Relaxed);
-        // Bound: each failed exchange means that another walker got a frame; after a few this one takes its frame unasked.
-        for _ in 0..RACES_MAX {
-            let (found, to) = self.search(hand, end);
-            match self.hand.compare_exchange_weak(hand, to, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return found.map(|frame| (frame, frame < hand)),
-                Err(moved) => hand = moved,
-            }
-        }
-        self.search(hand, end).0.map(|frame| (frame, false))
-    }
-
-    /// The next frame at or after `hand`, round the end, and where that leaves the hand.
-    fn search(&self, hand: usize, end: usize) -> (Option<usize>, usize) {
-        let from = if hand < end { hand } else { 0 };
-        let words = end.div_ceil(64);
-        let mut masked = !0 << (from % 64);
-        // Bound: once around, or WORDS_MAX words.
-        for step in 0..=words.min(WORDS_MAX) {
-            let index = (from / 64 + step) % words;
-            // Relaxed: V2.
-            let bits = self.word(index).load(Ordering::Relaxed) & masked;
-            masked = !0;
-            if bits != 0 {
-                let frame = index * 64 + bits.trailing_zeros() as usize;
-                return (Some(frame), frame + 1);
-            }
-        }
-        (None, from + words.min(WORDS_MAX) * 64)
-    }
 }
 
 /// The policy's books.
@@ -170,6 +63,9 @@ pub(crate) struct Policy {
     /// Blocks that probation may hold.
     target: AtomicUsize,
 }
+
+/// What one thread has taken from the hands of both parts.
+pub(crate) type Spans = [Span; 2];
 
 /// Evictions from each part that a thread has not told yet.
 #[derive(Clone, Copy, Debug, Default)]
@@ -222,9 +118,18 @@ impl Policy {
         &self.parts[part as usize]
     }
 
-    /// Blocks on probation and in main.
+    /// Blocks on probation and in main, as far as the calling thread knows.
     pub(crate) fn len(&self, part: Part) -> usize {
         self.part(part).len()
+    }
+
+    /// The same for whoever wants to know exactly, and can wait.
+    pub(crate) fn total(&self, part: Part) -> usize {
+        self.part(part).total()
+    }
+
+    fn grain(&self) -> Grain {
+        Grain::of(self.capacity.load(Ordering::Relaxed))
     }
 
     /// Asks the processor to fetch what is remembered of a block that will come or go in a moment.
@@ -249,7 +154,7 @@ impl Policy {
         }
         let proven = trace.is_some_and(|trace| self.came_back_in_time(trace.age));
         let part = if proven || self.main_has_room(slack) { Part::Main } else { Part::Probation };
-        self.part(part).set(frame.index());
+        self.part(part).set(frame.index(), self.grain());
     }
 
     fn main_has_room(&self, slack: usize) -> bool {
@@ -291,9 +196,15 @@ impl Policy {
         if (too_large && !skip_probation) || main == 0 { Part::Probation } else { Part::Main }
     }
 
-    /// The next frame that `part`'s hand meets.
-    pub(crate) fn next(&self, part: Part, frames: &Frames) -> Option<FrameNo> {
-        let (frame, wrapped) = self.part(part).next(self.used.load(Ordering::Relaxed))?;
+    /// The next frame that `part`'s hand meets, or, as the counts are guesses, the other's. `spans` are the calling thread's.
+    pub(crate) fn next(&self, part: Part, frames: &Frames, spans: &mut Spans) -> Option<(FrameNo, Part)> {
+        let other = if part == Part::Main { Part::Probation } else { Part::Main };
+        [part, other].into_iter().find_map(|part| Some((self.next_in(part, frames, spans)?, part)))
+    }
+
+    fn next_in(&self, part: Part, frames: &Frames, spans: &mut Spans) -> Option<FrameNo> {
+        let used = self.used.load(Ordering::Relaxed);
+        let (frame, wrapped) = self.part(part).next(used, self.grain(), &mut spans[part as usize])?;
         if wrapped && part == Part::Main {
             let now = self.clock.evictions.load(Ordering::Relaxed);
             let began = self.clock.turn_began.swap(now, Ordering::Relaxed);
@@ -306,8 +217,9 @@ impl Policy {
     pub(crate) fn promote(&self, frame: FrameNo, header: &FrameHeader) {
         header.heat.store(0, Ordering::Relaxed);
         // A block that left meanwhile is in no part any more, and stays so.
-        if self.part(Part::Probation).clear(frame.index()) {
-            self.part(Part::Main).set(frame.index());
+        let grain = self.grain();
+        if self.part(Part::Probation).clear(frame.index(), grain) {
+            self.part(Part::Main).set(frame.index(), grain);
         }
     }
 
@@ -350,8 +262,31 @@ impl Policy {
 
     /// The block in `frame` is gone, and it says nothing about the policy.
     pub(crate) fn forget(&self, frame: FrameNo) {
-        if !self.part(Part::Probation).clear(frame.index()) {
-            self.part(Part::Main).clear(frame.index());
+        let grain = self.grain();
+        if !self.part(Part::Probation).clear(frame.index(), grain) {
+            self.part(Part::Main).clear(frame.index(), grain);
         }
+    }
+}
+
+#[cfg(all(test, not(any(tidelock_loom, tidelock_shuttle))))]
+mod tests {
+    use tidelock_format::BlockSize;
+
+    use super::*;
+
+    /// The counts are guesses: a part may be said to hold blocks and be empty.
+    #[test]
+    fn a_walk_through_an_empty_part_goes_on_in_the_other() {
+        let frames = Frames::reserve(100, BlockSize::MIN).unwrap();
+        let policy = Policy::new(100, 100, 100).unwrap();
+        let frame = frames.number(7);
+        policy.admit(frame, frames.header(frame), Hash(1), 0);
+        let mut spans = Spans::default();
+        for part in [Part::Probation, Part::Main] {
+            assert_eq!(policy.next(part, &frames, &mut spans), Some((frame, Part::Main)));
+        }
+        policy.forget(frame);
+        assert_eq!(policy.next(Part::Main, &frames, &mut spans), None);
     }
 }

@@ -30,7 +30,7 @@ use super::evict::Walked;
 use super::frame::{FrameNo, Frames};
 use super::limbo::Limbo;
 use super::lock;
-use super::policy::Tally;
+use super::policy::{Spans, Tally};
 use crate::counters::Counters;
 
 /// Stashes; threads beyond that number share.
@@ -49,6 +49,8 @@ pub(crate) struct Stash {
     own_pinned: Vec<FrameNo>,
     /// Evictions that the policy was not told yet.
     pub(crate) tally: Tally,
+    /// What it has of the policy's hands.
+    pub(crate) spans: Spans,
     /// What eviction did since the last batch.
     walked: Walked,
     /// Evictions that frames taken from here are to be paid for with.
