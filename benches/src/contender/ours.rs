@@ -90,7 +90,6 @@ impl<const KEYS: usize> Peeking<KEYS> {
 impl<const KEYS: usize> Contender for Peeking<KEYS> {
     const NAME: &'static str = Self::NAMES.0;
     const ABOUT: &'static str = Self::NAMES.1;
-    const BATCH: usize = KEYS;
 
     fn build(shape: &Shape) -> Self {
         Self(build(shape.capacity, shape.room()))
@@ -102,16 +101,19 @@ impl<const KEYS: usize> Contender for Peeking<KEYS> {
     }
 
     #[inline(always)]
-    fn lookup_batch(&self, references: &[Reference]) -> usize {
-        let mut found = 0;
-        for keys in references.chunks(KEYS) {
-            let mut wanted = [BlockRef::NULL; KEYS];
-            wanted.iter_mut().zip(keys).for_each(|(wanted, key)| *wanted = block_ref(*key));
-            self.0
-                .guard()
-                .peek_many(&wanted[..keys.len()], MAGIC, |_, image| found += usize::from(image.is_some()));
+    fn lookup_all(&self, keys: &[u32]) -> usize {
+        let one_by_one =
+            |keys: &[u32]| keys.iter().filter(|&&key| self.lookup(Reference::to(key.into()))).count();
+        if KEYS == 1 {
+            return one_by_one(keys);
         }
-        found
+        let mut found = 0;
+        let (batches, rest) = keys.as_chunks::<KEYS>();
+        for batch in batches {
+            let wanted = batch.map(|key| block_ref(Reference::to(key.into())));
+            self.0.guard().peek_many(&wanted, MAGIC, |_, image| found += usize::from(image.is_some()));
+        }
+        found + one_by_one(rest)
     }
 
     #[inline]

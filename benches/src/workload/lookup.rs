@@ -37,9 +37,6 @@ const NEAR_STREAM: usize = 256 << 10;
 const NEAR_THREADS_MAX: usize = 8;
 const FAR_THREADS_MAX: usize = 2;
 
-/// The most keys that a contender takes in one batch; more do not fit the measuring loop.
-const BATCH_MAX: usize = 64;
-
 impl Lookup {
     /// In a set whose table and headers fit the processor's caches, more or less.
     pub(super) fn near(draw: Draw, ops: usize, seed: u64) -> Self {
@@ -124,25 +121,5 @@ fn offer_again<C: Contender>(cache: &C, keys: &[u32]) {
 
 /// The loop that is measured.
 fn count_hits<C: Contender>(cache: &C, keys: &Keys, ops: usize) -> usize {
-    let count = |keys: &[u32]| {
-        if C::BATCH == 1 { count_single(cache, keys) } else { count_batched(cache, keys) }
-    };
-    keys.take(ops).map(count).sum()
-}
-
-fn count_single<C: Contender>(cache: &C, keys: &[u32]) -> usize {
-    keys.iter().filter(|&&key| cache.lookup(Reference::to(key.into()))).count()
-}
-
-fn count_batched<C: Contender>(cache: &C, keys: &[u32]) -> usize {
-    const { assert!(1 <= C::BATCH && C::BATCH <= BATCH_MAX) };
-    let mut references = [Reference::default(); BATCH_MAX];
-    let mut hits = 0;
-    for batch in keys.chunks(C::BATCH) {
-        for (reference, &key) in references.iter_mut().zip(batch) {
-            *reference = Reference::to(key.into());
-        }
-        hits += cache.lookup_batch(&references[..batch.len()]);
-    }
-    hits
+    keys.take(ops).map(|keys| cache.lookup_all(keys)).sum()
 }
