@@ -229,6 +229,7 @@ impl Builder {
             capacity_max: frames_max,
             reserve: (frames / 64).clamp(RESERVE_MIN, RESERVE_MAX),
             expected: self.expected_blocks.unwrap_or(frames / 16).clamp(1, frames_max),
+            is_noted: self.track_references,
         })
     }
 }

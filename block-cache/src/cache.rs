@@ -334,10 +334,13 @@ impl Shared {
         magic: Magic,
         site: &'static Location<'static>,
     ) -> Option<Block> {
-        let is_noted = self.references.are_noted();
-        let simple = if is_noted { Err(NotSimple) } else { self.core.pin_image_simply(wanted, magic) };
-        let found = simple.unwrap_or_else(|NotSimple| self.core.pin_image(wanted, magic, is_noted));
-        found.map(|(frame, pin)| Block::from_pin(self, frame, pin, site))
+        match self.core.pin_image_simply(wanted, magic) {
+            Ok(found) => found.map(|(frame, pin)| Block::from_pin(self, frame, pin, site)),
+            Err(NotSimple) => {
+                let found = self.core.pin_image(wanted, magic, self.references.are_noted());
+                found.map(|(frame, pin)| Block::from_pin(self, frame, pin, site))
+            }
+        }
     }
 }
 

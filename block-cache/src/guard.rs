@@ -50,7 +50,7 @@ impl<'c> Guard<'c> {
     #[inline(always)]
     pub fn peek(&self, wanted: BlockRef, magic: Magic) -> Option<&[u8]> {
         let core = &self.shared.core;
-        let image = core.find_image(&self.epoch, core.hash(wanted.blkno), wanted, magic);
+        let image = core.find_image(&self.epoch, wanted, magic);
         let counters = self.epoch.slot();
         Slot::count(if image.is_some() { &counters.hits } else { &counters.misses });
         image.map(|frame| core.frames.image(frame))
@@ -89,15 +89,11 @@ impl<'c> Guard<'c> {
         each: &mut impl FnMut(Option<&'g [u8]>),
     ) {
         let core = &self.shared.core;
-        let hashes = wanted.map(|wanted| {
-            let hash = core.hash(wanted.blkno);
-            core.prefetch_bucket(hash);
-            hash
-        });
-        let candidates = hashes.map(|hash| core.candidate(hash));
+        let homes = wanted.map(|wanted| core.fetch_home(self.epoch.proof(), wanted.blkno));
+        let candidates = homes.map(|home| core.fetch_candidate(home));
         let mut found = 0;
-        for (wanted, (hash, candidate)) in wanted.iter().zip(hashes.into_iter().zip(candidates)) {
-            let image = core.check_image(&self.epoch, candidate, hash, *wanted, magic);
+        for (wanted, candidate) in wanted.iter().zip(&candidates) {
+            let image = core.check_image(&self.epoch, *candidate, *wanted, magic);
             found += u64::from(image.is_some());
             each(image.map(|frame| core.frames.image(frame)));
         }

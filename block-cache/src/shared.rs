@@ -313,7 +313,7 @@ impl Shared {
             operation: Operation::Read,
             range: self.range_of(blkno).expect("a claimed block was checked to be on the device"),
             buffer: Some(Buffer::Lent(buffer)),
-            tag: u64::from(frame.raw()),
+            tag: frame.index() as u64,
             completer: self.clone(),
         }
     }

@@ -93,7 +93,7 @@ impl WriteSet {
             operation: Operation::Write,
             range: self.shared.range_of(blkno).expect("W2: checked when it was dirtied"),
             buffer: Some(Buffer::Lent(buffer)),
-            tag: u64::from(frame.raw()),
+            tag: frame.index() as u64,
             completer: self.clone(),
         }
     }

@@ -16,9 +16,9 @@ use ahash::RandomState;
 use tidelock_format::{BlockNo, BlockRef, BlockSize, Magic, Seq};
 use tidelock_sync::thread;
 
-use super::epoch::{Domain, Guard, Slot};
+use super::epoch::{Domain, Guard, Guarded, Slot};
 use super::evict::Walked;
-use super::frame::{FrameHeader, FrameNo, Frames};
+use super::frame::{Entry, FrameHeader, FrameNo, Frames};
 use super::index::Index;
 use super::orphans::{KeepAlive, Orphanage};
 use super::pin::Pin;
@@ -26,7 +26,7 @@ use super::policy::{Part, Policy};
 use super::pool::{Pool, Stash};
 use super::prefetch;
 use super::state::{Phase, Retired, Unpinned, Word};
-use super::table::{AtHome, Hash};
+use super::table::{AtHome, Hash, Home};
 use crate::budget::Charge;
 use crate::counters::Counters;
 
@@ -92,6 +92,8 @@ pub(crate) struct Plan {
     pub(crate) reserve: usize,
     /// Blocks that the index has room for to start with.
     pub(crate) expected: usize,
+    /// Whether somebody keeps book of every pin: [`Core::pin_image_simply`] is never simple then.
+    pub(crate) is_noted: bool,
 }
 
 /// The cache without its devices: everything that happens in memory.
@@ -114,8 +116,9 @@ impl Core {
         let total = plan.capacity_max + plan.reserve;
         Ok(Self {
             frames: Frames::reserve(total, plan.size)?,
-            index: Index::new(plan.expected)?,
-            domain: Domain::new(),
+            // Should the index never be able to grow, it still has room for more than the reserve.
+            index: Index::new(plan.expected.max(plan.reserve + 2))?,
+            domain: Domain::new(!plan.is_noted),
             policy: Policy::new(total, plan.capacity_max, plan.capacity)?,
             pool: Pool::new(plan.capacity, plan.reserve),
             counters: Counters::default(),
@@ -142,44 +145,35 @@ impl Core {
     // --- finding -----------------------------------------------------------------------------------------------------
 
     /// The frame that holds exactly this image, verified. Writes nothing but a mark of use, and that only if it changes.
-    /// `hash` is the hash of the block's number.
     #[inline(always)]
-    pub(crate) fn find_image(
-        &self,
-        guard: &Guard<'_>,
-        hash: Hash,
-        wanted: BlockRef,
-        magic: Magic,
-    ) -> Option<FrameNo> {
-        match self.index.find_at_home(hash, |frame| self.accept_image(frame, wanted, magic)) {
+    pub(crate) fn find_image(&self, guard: &Guard<'_>, wanted: BlockRef, magic: Magic) -> Option<FrameNo> {
+        match self
+            .index
+            .find_at_home(self.hash(wanted.blkno), |entry| self.accept_image(entry, wanted, magic))
+        {
             AtHome::Found(frame) => Some(frame),
             AtHome::Absent => None,
-            AtHome::Overflowed | AtHome::Moved => self.find_image_further(guard, hash, wanted, magic),
+            AtHome::Overflowed | AtHome::Moved => self.find_image_further(guard.proof(), wanted, magic),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn find_image_further(
-        &self,
-        _guard: &Guard<'_>,
-        hash: Hash,
-        wanted: BlockRef,
-        magic: Magic,
-    ) -> Option<FrameNo> {
-        self.index.find(hash, |frame| self.accept_image(frame, wanted, magic))
+    fn find_image_further(&self, _proof: Guarded<'_>, wanted: BlockRef, magic: Magic) -> Option<FrameNo> {
+        self.index.find(self.hash(wanted.blkno), |frame| self.accept_image(frame.entry(), wanted, magic))
     }
 
-    /// Whether `frame` holds this image, verified. The caller holds a guard.
+    /// The frame of `entry`, if it holds this image, verified. The caller holds a guard.
     #[inline(always)]
-    fn accept_image(&self, frame: FrameNo, wanted: BlockRef, magic: Magic) -> Option<FrameNo> {
-        let header = self.header(frame);
+    fn accept_image(&self, entry: Entry, wanted: BlockRef, magic: Magic) -> Option<FrameNo> {
+        let header = self.frames.header_at(entry);
         // F2: stable under the guard. F3: the phase is looked at first.
         if !(header.state.load().is_readable() && header.is_image(wanted, magic)) {
             return None;
         }
         header.warm();
-        Some(frame)
+        // SAFETY: F1: nobody's header is not readable.
+        Some(unsafe { entry.known_frame() })
     }
 
     /// Pins the frame that holds exactly this image, verified, and counts the hit, where that is as simple as it mostly is: the
@@ -192,7 +186,7 @@ impl Core {
     ) -> Result<Option<(FrameNo, Pin)>, NotSimple> {
         let (guard, slot) = self.domain.simple_guard().ok_or(NotSimple)?;
         let hash = self.hash(wanted.blkno);
-        match self.index.find_at_home(hash, |frame| self.accept_image(frame, wanted, magic)) {
+        match self.index.find_at_home(hash, |entry| self.accept_image(entry, wanted, magic)) {
             AtHome::Found(frame) => {
                 // E2: under the guard that saw the frame present.
                 slot.hold(frame);
@@ -205,10 +199,12 @@ impl Core {
     }
 
     /// The same in every case. `is_noted`: somebody keeps book of the pin, which is counted then.
+    ///
+    /// Out of line, and its result no larger than two registers: through memory the simple way would have to go with it.
     #[inline(never)]
     pub(crate) fn pin_image(&self, wanted: BlockRef, magic: Magic, is_noted: bool) -> Option<(FrameNo, Pin)> {
         let guard = self.domain.guard();
-        let frame = self.find_image(&guard, self.hash(wanted.blkno), wanted, magic)?;
+        let frame = self.find_image(&guard, wanted, magic)?;
         let pin = match guard.slot().free_pin() {
             Some(slot) if !is_noted => {
                 // E2: under the guard that saw the frame present.
@@ -262,33 +258,32 @@ impl Core {
         None
     }
 
-    /// Fetches ahead of lookups what they will touch first.
+    /// Fetches ahead of a lookup what it will touch first.
     #[inline(always)]
-    pub(crate) fn prefetch_bucket(&self, hash: Hash) {
-        self.index.prefetch(hash);
+    pub(crate) fn fetch_home<'g>(&'g self, _proof: Guarded<'g>, blkno: BlockNo) -> Home<'g> {
+        self.index.fetch_home(self.hash(blkno))
     }
 
-    /// The frame that a lookup of `hash` will probably end at, whose header is fetched ahead.
+    /// The entry that a lookup will probably end at, whose header is fetched ahead.
     #[inline(always)]
-    pub(crate) fn candidate(&self, hash: Hash) -> Option<FrameNo> {
-        let frame = self.index.candidate(hash)?;
-        prefetch::read(self.header(frame));
-        Some(frame)
+    pub(crate) fn fetch_candidate(&self, home: Home<'_>) -> Entry {
+        let entry = home.candidate();
+        prefetch::read(self.frames.header_at(entry));
+        entry
     }
 
-    /// What [`find_image`](Self::find_image) finds, for a caller who has got a [`candidate`](Self::candidate) under the same
+    /// What [`find_image`](Self::find_image) finds, for a caller who has got a [candidate](Self::fetch_candidate) under the same
     /// guard: it is looked at first.
     #[inline(always)]
     pub(crate) fn check_image(
         &self,
         guard: &Guard<'_>,
-        candidate: Option<FrameNo>,
-        hash: Hash,
+        candidate: Entry,
         wanted: BlockRef,
         magic: Magic,
     ) -> Option<FrameNo> {
-        let found = candidate.and_then(|frame| self.accept_image(frame, wanted, magic));
-        found.or_else(|| self.find_image_further(guard, hash, wanted, magic))
+        let found = self.accept_image(candidate, wanted, magic);
+        found.or_else(|| self.find_image_further(guard.proof(), wanted, magic))
     }
 
     // --- giving pins back ------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ const ABSENT: u8 = 0;
 const LEAVING: u8 = 1;
 /// The thread may be in a guard without anybody seeing that yet.
 const PRESENT: u8 = 2;
-/// Each of the thread's guards begins with a fence, since the system grants no cheap barriers: they are all seen.
+/// Each of the thread's guards begins with a fence, since the system grants no cheap barriers, say: they are all seen.
 const FENCING: u8 = 3;
 
 /// One thread's own: its guard, the counters that every hit counts up, and its slotted pins. Written by that thread alone,
@@ -135,10 +135,10 @@ impl Slot {
 
     /// The thread, which was absent or about to be or has to fence, has begun a guard.
     #[cold]
-    fn come_back(&self, has_barriers: bool) {
+    fn come_back(&self, may_be_present: bool) {
         // Release: pairs with the Acquire in is_past(). A swap, and Acquire: it comes after whatever made the thread absent, and
         // ends that if it is under way.
-        self.presence.swap(if has_barriers { PRESENT } else { FENCING }, Ordering::AcqRel);
+        self.presence.swap(if may_be_present { PRESENT } else { FENCING }, Ordering::AcqRel);
         // SeqCst: pairs with the fence in stamp().
         if !cfg!(tidelock_weaken = "come_back_fence") {
             fence(Ordering::SeqCst);
@@ -186,17 +186,19 @@ pub(crate) struct Domain {
     expedited: AtomicU64,
     /// One at a time makes threads absent.
     dismissing: Mutex<()>,
-    /// Whether the system grants cheap barriers.
-    has_barriers: bool,
+    /// Whether the system grants cheap barriers, and lookups may go the simple way.
+    may_be_present: bool,
     first: [CachePadded<Slot>; INLINE],
     /// Boxed slices of `INLINE << k` slots, null until a thread needs one.
     segments: [AtomicPtr<CachePadded<Slot>>; SEGMENTS],
 }
 
 impl Domain {
-    pub(crate) fn new() -> Self {
+    /// `is_simple`: lookups may go the [simple way](Self::simple_guard). Where they may not, no thread is ever present, so that
+    /// those who may need not ask.
+    pub(crate) fn new(is_simple: bool) -> Self {
         Self {
-            has_barriers: barrier::prepare(),
+            may_be_present: barrier::prepare() && is_simple,
             first_guard: CachePadded::new(AtomicU64::new(EPOCH_UNIT | 1)),
             expedited: AtomicU64::new(0),
             dismissing: Mutex::new(()),
@@ -272,7 +274,7 @@ impl Domain {
         let active = slot.active.load(Ordering::Relaxed);
         if active & DEPTH_MASK == 0 {
             if !slot.show(self.first_guard()) {
-                slot.come_back(self.has_barriers);
+                slot.come_back(self.may_be_present);
             }
         } else {
             assert!(active & DEPTH_MASK < DEPTH_MASK, "E1: 65535 guards of one thread at once");
@@ -404,11 +406,21 @@ pub(crate) struct Guard<'a> {
     _of_one_thread: PhantomData<*mut ()>,
 }
 
+/// That there is a guard, for functions that need it and not the guard.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Guarded<'g>(PhantomData<&'g ()>);
+
 impl Guard<'_> {
     /// The thread's own line.
     #[inline(always)]
     pub(crate) fn slot(&self) -> &Slot {
         self.slot
+    }
+
+    /// Costs nothing to pass on, so that the guard itself can stay in registers.
+    #[inline(always)]
+    pub(crate) fn proof(&self) -> Guarded<'_> {
+        Guarded(PhantomData)
     }
 }
 

@@ -1,9 +1,12 @@
 //! Frames: the memory that blocks are cached in, and a 64-byte header for each.
 //!
-//! Headers and images are two arrays indexed by the same [`FrameNo`]. A header has a cache line to itself: its state word
+//! Headers and images are two arrays indexed by the same [`FrameNo`]. Frames are numbered from 1 on: header 0 is *nobody's*,
+//! never claimed, so that a lookup can take what it finds in the table for a frame's number and need not first ask whether
+//! there is one. A header has a cache line to itself: its state word
 //! is written by every counted pin, and two headers in one line would make two unrelated blocks slow each other down.
 //!
-//! - **F1** A [`FrameNo`] is below the number of frames. Only this file and the pool make them, from that number.
+//! - **F1** A [`FrameNo`] is one of the frames, and an [`Entry`] one of them or nobody. Only this file and the pool make
+//!   them, from the number of frames. Nobody's header stays `Free`, and so not readable.
 //! - **F2** `blkno` changes only while its frame is owned (between leaving the pool and being claimed). A lookup under a
 //!   guard therefore reads a stable one.
 //! - **F3** `seq` and `magic` are written before the phase becomes `Clean` or `Dirty`, and read after seeing that it is.
@@ -11,6 +14,7 @@
 //!   writer while it is `Dirty`; never while it is `Loaded` or `Clean`.
 
 use std::io;
+use std::num::NonZeroU32;
 use std::ptr::NonNull;
 use tidelock_sync::unmodelled::AtomicU8;
 
@@ -21,33 +25,57 @@ use super::arena::Arena;
 use super::region::{Region, Zeroed};
 use super::state::State;
 
-/// The number of a frame.
+/// The number of a frame, from 1 on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct FrameNo(u32);
+pub(crate) struct FrameNo(NonZeroU32);
 
 impl FrameNo {
+    /// How many frames come before it.
     #[inline(always)]
     pub(crate) const fn index(self) -> usize {
-        self.0 as usize
+        self.0.get() as usize - 1
     }
 
-    /// As the table keeps it: never 0, which means "no frame".
+    /// As the table keeps it.
     #[inline(always)]
-    pub(crate) const fn to_slot(self) -> u32 {
-        self.0 + 1
+    pub(crate) const fn entry(self) -> Entry {
+        Entry(self.0.get())
     }
+}
 
-    /// What [`to_slot`](Self::to_slot) made; `None` for an empty slot.
+/// What tables and slots hold: the number of a frame, or 0 for nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry(u32);
+
+impl Entry {
+    pub(crate) const NOBODY: Self = Self(0);
+
+    /// What was stored as [`raw`](Self::raw).
     #[inline(always)]
-    pub(crate) const fn from_slot(slot: u32) -> Option<Self> {
-        match slot {
-            0 => None,
-            slot => Some(Self(slot - 1)),
-        }
+    pub(crate) const fn from_raw(raw: u32) -> Self {
+        Self(raw)
     }
 
+    #[inline(always)]
     pub(crate) const fn raw(self) -> u32 {
         self.0
+    }
+
+    /// The frame, if there is one.
+    #[inline(always)]
+    pub(crate) fn frame(self) -> Option<FrameNo> {
+        NonZeroU32::new(self.0).map(FrameNo)
+    }
+
+    /// The frame, for a caller who has seen that its header is not nobody's.
+    ///
+    /// # Safety
+    /// There is one.
+    #[inline(always)]
+    pub(crate) unsafe fn known_frame(self) -> FrameNo {
+        debug_assert!(self != Self::NOBODY, "F1: nobody's header is not readable");
+        // SAFETY: the caller's promise.
+        FrameNo(unsafe { NonZeroU32::new_unchecked(self.0) })
     }
 }
 
@@ -106,14 +134,10 @@ impl FrameHeader {
         BlockRef::new(self.blkno(), self.seq())
     }
 
-    /// Whether this is the image `wanted` of kind `magic`. Compares everything before it branches: a tag that matches and a
-    /// block that does not is a rare thing.
+    /// Whether this is the image `wanted` of kind `magic`.
     #[inline(always)]
     pub(crate) fn is_image(&self, wanted: BlockRef, magic: Magic) -> bool {
-        let blkno = self.blkno().0 ^ wanted.blkno.0;
-        let seq = self.seq().0 ^ wanted.seq.0;
-        let magic = u64::from(self.magic().0 ^ magic.0);
-        blkno | seq | magic == 0
+        self.blkno() == wanted.blkno && self.seq() == wanted.seq && self.magic() == magic
     }
 
     /// Names the block. The caller owns the frame (F2).
@@ -150,31 +174,41 @@ pub(crate) struct Frames {
 impl Frames {
     /// Reserves `count` frames of `size`. Takes no memory yet.
     pub(crate) fn reserve(count: usize, size: BlockSize) -> io::Result<Self> {
-        assert!(count < u32::MAX as usize, "F1: a frame number has 32 bits");
-        Ok(Self { headers: Region::reserve(count)?, arena: Arena::reserve(count, size)? })
+        assert!(
+            count < u32::MAX as usize - 1,
+            "F1: a frame number has 32 bits, and two of its values mean no frame"
+        );
+        // One header more: nobody's.
+        Ok(Self { headers: Region::reserve(count + 1)?, arena: Arena::reserve(count, size)? })
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.headers.len()
+        self.headers.len() - 1
     }
 
     pub(crate) fn size(&self) -> BlockSize {
         self.arena.size()
     }
 
-    /// Frame number `index`.
+    /// The frame that `index` others come before.
     ///
     /// # Panics
     /// F1, if there is no such frame.
     pub(crate) fn number(&self, index: usize) -> FrameNo {
         assert!(index < self.count(), "F1: frame {index} of {}", self.count());
-        FrameNo(index as u32)
+        FrameNo(NonZeroU32::MIN.saturating_add(index as u32))
     }
 
     #[inline(always)]
     pub(crate) fn header(&self, frame: FrameNo) -> &FrameHeader {
+        self.header_at(frame.entry())
+    }
+
+    /// The header of a frame, or nobody's.
+    #[inline(always)]
+    pub(crate) fn header_at(&self, entry: Entry) -> &FrameHeader {
         // SAFETY: F1.
-        unsafe { self.headers.get(frame.index()) }
+        unsafe { self.headers.get(entry.raw() as usize) }
     }
 
     /// The bytes of a frame that the caller holds (by a pin, a guard or ownership), for reading.

@@ -19,9 +19,9 @@ use tidelock_sync::Mutex;
 use tidelock_sync::atomic::{AtomicPtr, Ordering};
 
 use super::epoch::{Domain, Stamp};
-use super::frame::FrameNo;
+use super::frame::{Entry, FrameNo};
 use super::lock;
-use super::table::{AtHome, Hash, Latched, Probe, SLOTS, Table};
+use super::table::{AtHome, Hash, Home, Latched, Probe, SLOTS, Table};
 use crate::fault::{FaultPoint, Faults};
 
 /// Homes that each insertion moves besides its own while the table grows: the old table is done after a half as many
@@ -98,20 +98,14 @@ impl Index {
     /// The same, as far as the home in the current table goes. Whoever gets `Overflowed` or `Moved` asks
     /// [`find`](Self::find): both are rare.
     #[inline(always)]
-    pub(crate) fn find_at_home<R>(&self, hash: Hash, accept: impl Fn(FrameNo) -> Option<R>) -> AtHome<R> {
+    pub(crate) fn find_at_home<R>(&self, hash: Hash, accept: impl Fn(Entry) -> Option<R>) -> AtHome<R> {
         self.current().find_at_home(hash, accept)
     }
 
-    /// Asks the processor to fetch where `hash` would stand.
+    /// Where `hash` would stand, on its way from memory. The caller holds a guard as long as it has this.
     #[inline(always)]
-    pub(crate) fn prefetch(&self, hash: Hash) {
-        self.current().prefetch(hash);
-    }
-
-    /// The frame that a lookup of `hash` will probably look at first.
-    #[inline(always)]
-    pub(crate) fn candidate(&self, hash: Hash) -> Option<FrameNo> {
-        self.current().candidate(hash)
+    pub(crate) fn fetch_home(&self, hash: Hash) -> Home<'_> {
+        self.current().fetch_home(hash)
     }
 
     /// Moves the home of `hash` if the table grows. To be called before an owned frame is named after the block of `hash`:

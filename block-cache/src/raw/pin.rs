@@ -17,7 +17,7 @@ use std::ptr::NonNull;
 
 use tidelock_sync::atomic::{AtomicU32, Ordering};
 
-use super::frame::FrameNo;
+use super::frame::{Entry, FrameNo};
 use super::unless;
 
 /// Slots of a thread.
@@ -26,7 +26,7 @@ pub(crate) const SLOTS: usize = if cfg!(any(tidelock_loom, tidelock_shuttle)) { 
 /// In place of a frame's number: nothing is held any more, but whoever held it has not left yet.
 const LEFT: u32 = u32::MAX;
 
-/// A place for one slotted pin: a frame's number plus one, [`LEFT`], or 0 when free.
+/// A place for one slotted pin: a frame's number, [`LEFT`], or 0 when free.
 #[derive(Debug, Default)]
 #[repr(transparent)]
 pub(crate) struct PinSlot(AtomicU32);
@@ -39,7 +39,7 @@ impl PinSlot {
         let acquire = unless(cfg!(tidelock_weaken = "holds_acquire"), Ordering::Acquire);
         match self.0.load(acquire) {
             LEFT => None,
-            held => FrameNo::from_slot(held),
+            held => Entry::from_raw(held).frame(),
         }
     }
 
@@ -47,7 +47,7 @@ impl PinSlot {
     #[inline(always)]
     pub(crate) fn hold(&self, frame: FrameNo) {
         // Release: whoever sees this number, and not the one before, comes after that one's end.
-        self.0.store(frame.to_slot(), Ordering::Release);
+        self.0.store(frame.entry().raw(), Ordering::Release);
     }
 
     /// Lets go. Any thread may. The slot itself is used a little longer, up to [`vacate`](Self::vacate), and the memory stays

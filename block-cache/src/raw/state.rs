@@ -1,8 +1,8 @@
 //! The state word of a frame: who holds it, what it holds, and whether lookups may still find it.
 //!
 //! ```text
-//!  bit 36     35        34..32   31..0
-//!  [orphan] [present]  [phase]  [pins]
+//!  bit 36..5    4         3        2..0
+//!  [ pins ] [orphan] [present]  [phase]
 //! ```
 //!
 //! Presence is a bit of the reference count: who wants a counted pin adds it and then looks whether the bit still stands. So one
@@ -30,10 +30,11 @@ use tidelock_sync::word::Field;
 
 use super::unless;
 
-const PINS: Field = Field::first(32);
-const PHASE: Field = PINS.then(3);
+// What every hit asks stands lowest: its mask fits into an instruction.
+const PHASE: Field = Field::first(3);
 const PRESENT: Field = PHASE.then(1);
 const ORPHAN: Field = PRESENT.then(1);
+const PINS: Field = ORPHAN.then(32);
 
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 //! One hash table: buckets of a cache line, found by multiplication, probed in order.
 //!
 //! ```text
-//!   word 0            word 1            word 2                               frames
-//!  [tag tag tag tag] [tag tag tag tag] [tag tag | overflow .. moved latch]  [ 10 x 32-bit frame number + 1 ]
+//!   tags                              frames                             meta
+//!  [tag tag tag tag  tag tag tag tag] [ 8 x 32-bit frame number or 0 ] [ overflow  moved  latch ]
 //! ```
 //!
-//! Four 16-bit tags are compared at once in a 64-bit word. A tag says only "look there": the frame's own header says
-//! which block it holds, so a tag that matches by chance or is out of date does no harm.
+//! All 16-bit tags are compared at once. A tag says only "look there": the frame's own header says which block it holds, so
+//! a tag that matches by chance or is out of date does no harm.
 //!
 //! An entry lives in its *home* bucket, or, when that is full, in one of the next; every bucket that an entry had to pass
 //! counts it in `overflow`, and a probe goes on only where that count is not zero.
@@ -29,19 +29,21 @@ use std::ptr;
 use tidelock_sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use tidelock_sync::{hint, thread};
 
-use super::frame::FrameNo;
+use super::frame::{Entry, FrameNo};
 use super::region::{Region, Zeroed};
-use super::{tags, unless};
+use super::tags::Tags;
+use super::{prefetch, unless};
 
-/// Entries of a bucket.
-pub(crate) const SLOTS: usize = 10;
+/// Entries of a bucket: as many tags as fit one register of any x86-64. (Ten would fit the line, and take six instructions
+/// more, one in twenty of a hit.)
+pub(crate) const SLOTS: usize = 8;
 
 /// Lanes of a tag word.
 const LANES: usize = 4;
 
-// The upper half of word 2.
-const OVERFLOW_UNIT: u64 = 1 << 32;
-const OVERFLOW_MASK: u64 = 0x3fff_ffff << 32;
+// The meta word.
+const OVERFLOW_UNIT: u64 = 1;
+const OVERFLOW_MASK: u64 = MOVED - 1;
 const MOVED: u64 = 1 << 62;
 const LATCH: u64 = 1 << 63;
 
@@ -51,8 +53,9 @@ const SPINS: u32 = 64;
 #[derive(Debug)]
 #[repr(C, align(64))]
 struct Bucket {
-    words: [AtomicU64; 3],
+    tags: Tags,
     frames: [AtomicU32; SLOTS],
+    meta: AtomicU64,
 }
 
 const _: () = assert!(cfg!(any(tidelock_loom, tidelock_shuttle)) || size_of::<Bucket>() == 64);
@@ -62,22 +65,22 @@ unsafe impl Zeroed for Bucket {
     #[cfg(any(tidelock_loom, tidelock_shuttle))]
     fn zeroed() -> Self {
         Self {
-            words: std::array::from_fn(|_| AtomicU64::new(0)),
+            tags: Tags(std::array::from_fn(|_| AtomicU64::new(0))),
             frames: std::array::from_fn(|_| AtomicU32::new(0)),
+            meta: AtomicU64::new(0),
         }
     }
 }
 
-/// The hash of a block number: the upper half chooses the home, the lower quarter is the tag.
+/// The hash of a block number: the upper half chooses the home, the lower quarter, made odd, is the tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hash(pub(crate) u64);
 
 impl Hash {
     #[inline(always)]
     const fn tag(self) -> u64 {
-        // 0 means "no entry".
-        let tag = self.0 & 0xffff;
-        if tag == 0 { 1 } else { tag }
+        // Odd, since 0 means "no entry".
+        self.0 & 0xffff | 1
     }
 }
 
@@ -113,6 +116,13 @@ pub(crate) struct Table {
     pub(crate) moved: AtomicUsize,
 }
 
+/// The home of a hash, and what to look for there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Home<'a> {
+    bucket: &'a Bucket,
+    tag: u64,
+}
+
 /// A home whose entries only the holder changes (T2).
 #[derive(Debug)]
 pub(crate) struct Latched<'a> {
@@ -121,28 +131,33 @@ pub(crate) struct Latched<'a> {
 }
 
 impl Bucket {
-    /// Offers `accept` the frames whose tags match. `last` is word 2 as the caller read it.
+    /// Offers `accept` the entries whose tags match.
     ///
-    /// All ten tags are compared before any branch: which word holds a match is as random as the hash, and a branch on it
-    /// would be mispredicted two times out of three.
+    /// All tags are compared before any branch: which one matches is as random as the hash, and a branch on it would be
+    /// mispredicted most of the time.
     #[inline(always)]
-    fn search<R>(&self, last: u64, tag: u64, accept: impl Fn(FrameNo) -> Option<R>) -> Option<R> {
-        // Relaxed, both: a tag only says where to look; the slot's Acquire is what makes the header visible.
-        let words = [self.words[0].load(Ordering::Relaxed), self.words[1].load(Ordering::Relaxed), last];
-        let mut matches = tags::matches(words, tag as u16);
-        while matches != 0 {
-            let slot = matches.trailing_zeros() as usize;
-            matches &= matches - 1;
-            // SAFETY: `matches` has a bit for each slot and no other.
+    fn search<R>(&self, tag: u64, accept: impl Fn(Entry) -> Option<R>) -> Option<R> {
+        let mut matches = self.tags.matches(tag as u16);
+        while let Some(slot) = matches.next() {
+            // SAFETY: it is a slot.
             let slot = unsafe { self.frames.get_unchecked(slot) };
             // Acquire: pairs with the Release of claim_slot(); the frame's header is filled in. Here and not at the tag: the
             // slot may have been emptied and claimed anew since the tag was read.
             let slot = slot.load(unless(cfg!(tidelock_weaken = "slot_acquire"), Ordering::Acquire));
-            if let Some(found) = FrameNo::from_slot(slot).and_then(&accept) {
+            if let Some(found) = accept(Entry::from_raw(slot)) {
                 return Some(found);
             }
         }
         None
+    }
+}
+
+impl Home<'_> {
+    /// The first entry that may lead to the hash, or nobody's, without looking whether it does, nor whether the home was moved.
+    #[inline(always)]
+    pub(crate) fn candidate(self) -> Entry {
+        // Of a home that was moved it finds what a lookup before the move would have found (T4).
+        self.bucket.search(self.tag, Some).unwrap_or(Entry::NOBODY)
     }
 }
 
@@ -188,23 +203,18 @@ impl Table {
         if bucket + 1 == self.bucket_count() { 0 } else { bucket + 1 }
     }
 
-    /// Asks the processor to fetch the home of `hash`.
+    /// Where `hash` would stand, on its way from memory.
     #[inline(always)]
-    pub(crate) fn prefetch(&self, hash: Hash) {
-        super::prefetch::read(self.bucket(self.home(hash)));
-    }
-
-    /// The first frame in the home of `hash` that may hold it, without looking whether it does, nor whether the home was moved.
-    #[inline(always)]
-    pub(crate) fn candidate(&self, hash: Hash) -> Option<FrameNo> {
+    pub(crate) fn fetch_home(&self, hash: Hash) -> Home<'_> {
         let bucket = self.bucket(self.home(hash));
-        // Relaxed: tags alone; see search(). Of a home that was moved it finds what a lookup before the move would have found (T4).
-        bucket.search(bucket.words[2].load(Ordering::Relaxed), hash.tag(), Some)
+        prefetch::read(bucket);
+        Home { bucket, tag: hash.tag() }
     }
 
     /// Offers `accept` the frames that may hold `hash`, one after the other, until it takes one. The caller holds a guard.
     pub(crate) fn find<R>(&self, hash: Hash, accept: impl Fn(FrameNo) -> Option<R>) -> Probe<R> {
-        match self.find_at_home(hash, &accept) {
+        let accept = |entry: Entry| entry.frame().and_then(&accept);
+        match self.find_at_home(hash, accept) {
             AtHome::Found(found) => Probe::Found(found),
             AtHome::Absent => Probe::Absent,
             AtHome::Moved => Probe::Moved,
@@ -212,35 +222,36 @@ impl Table {
         }
     }
 
-    /// The same, as far as the home goes: what nearly every lookup comes to, and all of it that is worth inlining.
+    /// The same, as far as the home goes: what nearly every lookup comes to, and all of it that is worth inlining. An entry may
+    /// be nobody's by the time it is looked at.
     #[inline(always)]
-    pub(crate) fn find_at_home<R>(&self, hash: Hash, accept: impl Fn(FrameNo) -> Option<R>) -> AtHome<R> {
+    pub(crate) fn find_at_home<R>(&self, hash: Hash, accept: impl Fn(Entry) -> Option<R>) -> AtHome<R> {
         let bucket = self.bucket(self.home(hash));
-        // Acquire: pairs with the Release of set_moved(): a `moved` seen leads to a next table that has the entries (T4).
-        let last = bucket.words[2].load(Ordering::Acquire);
-        if last & MOVED != 0 {
-            return AtHome::Moved;
+        // What is found is found, also in a home that was moved: its old entries stay, and a header speaks for itself.
+        if let Some(found) = bucket.search(hash.tag(), accept) {
+            return AtHome::Found(found);
         }
-        match bucket.search(last, hash.tag(), accept) {
-            Some(found) => AtHome::Found(found),
-            None if last & OVERFLOW_MASK == 0 => AtHome::Absent,
-            None => AtHome::Overflowed,
+        // Acquire: pairs with the Release of set_moved(): a `moved` seen leads to a next table that has the entries (T4).
+        let meta = bucket.meta.load(Ordering::Acquire);
+        match meta & !LATCH {
+            0 => AtHome::Absent,
+            meta if meta & MOVED == 0 => AtHome::Overflowed,
+            _ => AtHome::Moved,
         }
     }
 
     /// The buckets behind a home that overflowed.
     #[cold]
-    fn find_further<R>(&self, home: usize, tag: u64, accept: &impl Fn(FrameNo) -> Option<R>) -> Probe<R> {
+    fn find_further<R>(&self, home: usize, tag: u64, accept: &impl Fn(Entry) -> Option<R>) -> Probe<R> {
         let mut index = self.after(home);
         // Bound: once around the table.
         while index != home {
             let bucket = self.bucket(index);
-            // Relaxed: tags and a count; see search().
-            let last = bucket.words[2].load(Ordering::Relaxed);
-            if let Some(found) = bucket.search(last, tag, accept) {
+            if let Some(found) = bucket.search(tag, accept) {
                 return Probe::Found(found);
             }
-            if last & OVERFLOW_MASK == 0 {
+            // Relaxed: a count; see search().
+            if bucket.meta.load(Ordering::Relaxed) & OVERFLOW_MASK == 0 {
                 break;
             }
             index = self.after(index);
@@ -250,7 +261,7 @@ impl Table {
 
     /// Takes the latch of a home. Waits for whoever holds it: a thread in the middle of one probe.
     pub(crate) fn latch(&self, home: usize) -> Latched<'_> {
-        let word = &self.bucket(home).words[2];
+        let word = &self.bucket(home).meta;
         let mut tries = 0u32;
         // Acquire: pairs with the Release of the latch's drop; this holder sees what the last one did.
         // Bound: the holder does at most one probe (T2) and waits for nobody who waits for this latch.
@@ -271,14 +282,14 @@ impl Latched<'_> {
     /// Whether this home's entries live in the next table (T4).
     pub(crate) fn is_moved(&self) -> bool {
         // Relaxed: the latch orders it.
-        self.table.bucket(self.home).words[2].load(Ordering::Relaxed) & MOVED != 0
+        self.table.bucket(self.home).meta.load(Ordering::Relaxed) & MOVED != 0
     }
 
     /// Marks this home as moved (T4). Its entries stand in the next table.
     pub(crate) fn set_moved(&self) {
         // Release: pairs with the Acquire in find(); who sees the mark finds the entries in the next table.
         let release = unless(cfg!(tidelock_weaken = "moved_release"), Ordering::Release);
-        self.table.bucket(self.home).words[2].fetch_or(MOVED, release);
+        self.table.bucket(self.home).meta.fetch_or(MOVED, release);
     }
 
     /// Looks for an entry as a lookup does.
@@ -303,7 +314,7 @@ impl Latched<'_> {
                 return;
             }
             // Relaxed: counted before the tag further on is published with Release.
-            bucket.words[2].fetch_add(OVERFLOW_UNIT, Ordering::Relaxed);
+            bucket.meta.fetch_add(OVERFLOW_UNIT, Ordering::Relaxed);
             index = self.table.after(index);
         }
         panic!("T5: a table of {} slots is full", self.table.slots());
@@ -322,7 +333,7 @@ impl Latched<'_> {
                 return true;
             }
             // Relaxed: the latch orders this home's own overflow.
-            if bucket.words[2].load(Ordering::Relaxed) & OVERFLOW_MASK == 0 {
+            if bucket.meta.load(Ordering::Relaxed) & OVERFLOW_MASK == 0 {
                 return false;
             }
             index = self.table.after(index);
@@ -337,7 +348,7 @@ impl Latched<'_> {
         let mut index = self.home;
         for _ in 0..passed {
             // Relaxed: a probe that still sees the old count only goes on for nothing.
-            let before = self.table.bucket(index).words[2].fetch_sub(OVERFLOW_UNIT, Ordering::Relaxed);
+            let before = self.table.bucket(index).meta.fetch_sub(OVERFLOW_UNIT, Ordering::Relaxed);
             debug_assert!(before & OVERFLOW_MASK != 0, "an entry was counted where it passed");
             index = self.table.after(index);
         }
@@ -352,12 +363,12 @@ impl Latched<'_> {
             let bucket = self.table.bucket(index);
             for slot in &bucket.frames {
                 // Acquire: pairs with the Release of claim_slot(); the header is filled in.
-                if let Some(frame) = FrameNo::from_slot(slot.load(Ordering::Acquire)) {
+                if let Some(frame) = Entry::from_raw(slot.load(Ordering::Acquire)).frame() {
                     each(frame);
                 }
             }
             // Relaxed: the latch orders this home's own overflow.
-            if bucket.words[2].load(Ordering::Relaxed) & OVERFLOW_MASK == 0 {
+            if bucket.meta.load(Ordering::Relaxed) & OVERFLOW_MASK == 0 {
                 return;
             }
             index = self.table.after(index);
@@ -369,7 +380,7 @@ impl Drop for Latched<'_> {
     fn drop(&mut self) {
         // Release: pairs with the Acquire in latch().
         let release = unless(cfg!(tidelock_weaken = "latch_release"), Ordering::Release);
-        self.table.bucket(self.home).words[2].fetch_and(!LATCH, release);
+        self.table.bucket(self.home).meta.fetch_and(!LATCH, release);
     }
 }
 
@@ -380,7 +391,7 @@ fn claim_slot(bucket: &Bucket, frame: FrameNo) -> Option<usize> {
         // filled in; Acquire: after the last entry's clearing.
         let both = unless(cfg!(tidelock_weaken = "slot_release"), Ordering::AcqRel);
         slot.load(Ordering::Relaxed) == 0
-            && slot.compare_exchange(0, frame.to_slot(), both, Ordering::Relaxed).is_ok()
+            && slot.compare_exchange(0, frame.entry().raw(), both, Ordering::Relaxed).is_ok()
     })
 }
 
@@ -388,14 +399,14 @@ fn claim_slot(bucket: &Bucket, frame: FrameNo) -> Option<usize> {
 fn publish(bucket: &Bucket, slot: usize, tag: u64) {
     let (word, shift) = lane(slot);
     // Relaxed: a tag says only "look there"; what is there was published by claim_slot().
-    bucket.words[word].fetch_or(tag << shift, Ordering::Relaxed);
+    bucket.tags.0[word].fetch_or(tag << shift, Ordering::Relaxed);
 }
 
 /// Takes a slot's entry away (T3).
 fn withdraw(bucket: &Bucket, slot: usize) {
     let (word, shift) = lane(slot);
     // Release: the slot is free only after its tag is gone. A lookup that saw the tag finds a frame that refuses it.
-    bucket.words[word].fetch_and(!(0xffff << shift), Ordering::Release);
+    bucket.tags.0[word].fetch_and(!(0xffff << shift), Ordering::Release);
     // Release: pairs with claim_slot().
     bucket.frames[slot].store(0, Ordering::Release);
 }
@@ -403,5 +414,5 @@ fn withdraw(bucket: &Bucket, slot: usize) {
 /// The slot of `bucket` that leads to `frame`.
 fn slot_of(bucket: &Bucket, frame: FrameNo) -> Option<usize> {
     // Relaxed: whoever removes a frame's entry was told of it, or inserted it, under the same latch.
-    bucket.frames.iter().position(|slot| slot.load(Ordering::Relaxed) == frame.to_slot())
+    bucket.frames.iter().position(|slot| slot.load(Ordering::Relaxed) == frame.entry().raw())
 }

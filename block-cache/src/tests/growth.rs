@@ -12,7 +12,14 @@ use crate::raw::frame::FrameNo;
 const BUCKETS: u64 = 4;
 
 fn core() -> Core {
-    let plan = Plan { size: BlockSize::MIN, capacity: 24, capacity_max: 24, reserve: 0, expected: 28 };
+    let plan = Plan {
+        size: BlockSize::MIN,
+        capacity: 24,
+        capacity_max: 24,
+        reserve: 0,
+        expected: 22,
+        is_noted: false,
+    };
     Core::new(plan, RandomState::with_seeds(1, 2, 3, 4), Charge::default()).unwrap()
 }
 
@@ -43,7 +50,7 @@ fn b1_a_frame_that_is_used_again_while_the_table_grows_is_entered_once() {
     let next = blocks_at(&core, 3).next().unwrap();
     assert_eq!(put(&core, next), spilled, "this test is about a frame that is used again");
     let guard = core.domain.guard();
-    assert_eq!(core.find_image(&guard, core.hash(next.blkno), next, MAGIC), Some(spilled));
+    assert_eq!(core.find_image(&guard, next, MAGIC), Some(spilled));
     drop(guard);
     assert!(core.remove(spilled));
     core.let_go(spilled);

@@ -18,7 +18,7 @@ unsafe impl Sync for Small {}
 unsafe impl Send for Small {}
 
 fn small() -> Arc<Small> {
-    Arc::new(Small { domain: Domain::new(), is_there: AtomicBool::new(true), bytes: UnsafeCell::new(1) })
+    Arc::new(Small { domain: Domain::new(true), is_there: AtomicBool::new(true), bytes: UnsafeCell::new(1) })
 }
 
 impl Small {

@@ -23,7 +23,7 @@ fn hash(frame: FrameNo) -> Hash {
 fn small() -> Arc<Small> {
     let index = Index::new(14).expect("a model takes its memory from the heap");
     let frames = Frames::reserve(3, BlockSize::MIN).expect("as above");
-    Arc::new(Small { index, domain: Domain::new(), frames })
+    Arc::new(Small { index, domain: Domain::new(true), frames })
 }
 
 impl Small {

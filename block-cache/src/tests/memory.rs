@@ -249,7 +249,7 @@ fn a_refused_growth_costs_room_and_nothing_else() {
     }
     let stats = cache.stats();
     assert_eq!((stats.growths, stats.growths_refused), (0, 50));
-    assert!(stats.used_bytes <= 10 * BLOCK, "{stats:?}");
+    assert!(stats.used_bytes <= 14 * BLOCK, "two buckets, less a tenth: {stats:?}");
     fill(&cache, 1..400);
     assert!((300..400).all(|blkno| cache.get(some(blkno), MAGIC).is_some()), "it has grown meanwhile");
     rig::close_clean(cache);

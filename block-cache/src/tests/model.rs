@@ -25,7 +25,14 @@ pub(crate) fn core(frames: usize) -> Arc<Core> {
 
 /// The same, for a model that shares it in its own way.
 pub(crate) fn bare_core(frames: usize) -> Core {
-    let plan = Plan { size: BlockSize::MIN, capacity: frames, capacity_max: frames, reserve: 0, expected: 1 };
+    let plan = Plan {
+        size: BlockSize::MIN,
+        capacity: frames,
+        capacity_max: frames,
+        reserve: 0,
+        expected: 1,
+        is_noted: false,
+    };
     let core = Core::new(plan, RandomState::with_seeds(1, 2, 3, 4), Charge::default());
     core.expect("a model takes its memory from the heap")
 }
@@ -57,7 +64,7 @@ pub(crate) fn put(core: &Core, image: BlockRef) -> FrameNo {
 
 /// Finds an image and reads it twice: as soon as it was found, and before its guard ends.
 pub(crate) fn peek(core: &Core, guard: &Guard<'_>, image: BlockRef) -> Option<FrameNo> {
-    let frame = core.find_image(guard, core.hash(image.blkno), image, MAGIC)?;
+    let frame = core.find_image(guard, image, MAGIC)?;
     check(core, frame, image);
     check(core, frame, image);
     Some(frame)
