@@ -94,6 +94,7 @@ impl Drop for Block {
 
 /// What dropping a block comes to for a counted pin, and in an abandoned cache. Takes its fields one by one, so that a block
 /// which is dropped the simple way can live in registers.
+#[cold]
 #[inline(never)]
 fn finish_dropping(shared: NonNull<Shared>, frame: FrameNo, pin: Pin, ticket: Ticket) {
     // SAFETY: B8, up to the end of finish_leaving().

@@ -201,6 +201,7 @@ impl Core {
     /// The same in every case. `is_noted`: somebody keeps book of the pin, which is counted then.
     ///
     /// Out of line, and its result no larger than two registers: through memory the simple way would have to go with it.
+    #[cold]
     #[inline(never)]
     pub(crate) fn pin_image(&self, wanted: BlockRef, magic: Magic, is_noted: bool) -> Option<(FrameNo, Pin)> {
         let guard = self.domain.guard();
