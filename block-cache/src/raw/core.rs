@@ -246,7 +246,7 @@ impl Core {
     }
 
     /// Pins `frame` if lookups can find `blkno` in it.
-    fn try_pin(&self, frame: FrameNo, blkno: BlockNo) -> Option<FrameNo> {
+    pub(super) fn try_pin(&self, frame: FrameNo, blkno: BlockNo) -> Option<FrameNo> {
         let header = self.header(frame);
         // F2: stable under the caller's guard.
         if header.blkno() != blkno {

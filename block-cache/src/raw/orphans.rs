@@ -110,8 +110,11 @@ impl Core {
     /// and makes it free again without looking for pins.
     pub(crate) fn hide_all(&self) {
         for index in 0..self.pool.used() {
-            let blkno = self.header(self.frames.number(index)).blkno();
-            if let Some(frame) = self.pin_block(blkno) {
+            let named = self.frames.number(index);
+            let blkno = self.header(named).blkno();
+            let is_looked_up = !cfg!(tidelock_weaken = "hide_unentered");
+            let found = if is_looked_up { self.pin_block(blkno) } else { self.try_pin(named, blkno) };
+            if let Some(frame) = found {
                 // B5: as every other removal, so that a frame that is used again after this stands nowhere.
                 self.remove(frame);
                 self.let_go(frame);
