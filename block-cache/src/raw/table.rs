@@ -131,6 +131,14 @@ pub(crate) struct Latched<'a> {
 }
 
 impl Bucket {
+    /// Whether its entries live in the next table (T4). Asked *before* they are looked at: a frame whose entry was left behind
+    /// in the home when that was moved, and that was evicted since, is not used again while the caller's guard lasts.
+    #[inline(always)]
+    fn is_moved(&self) -> bool {
+        // Acquire: pairs with the Release of set_moved(): a `moved` seen leads to a next table that has the entries (T4).
+        self.meta.load(Ordering::Acquire) & MOVED != 0
+    }
+
     /// Offers `accept` the entries whose tags match.
     ///
     /// All tags are compared before any branch: which one matches is as random as the hash, and a branch on it would be
@@ -153,10 +161,12 @@ impl Bucket {
 }
 
 impl Home<'_> {
-    /// The first entry that may lead to the hash, or nobody's, without looking whether it does, nor whether the home was moved.
+    /// The first entry that may lead to the hash, or nobody's, without looking whether it does.
     #[inline(always)]
     pub(crate) fn candidate(self) -> Entry {
-        // Of a home that was moved it finds what a lookup before the move would have found (T4).
+        if self.bucket.is_moved() {
+            return Entry::NOBODY;
+        }
         self.bucket.search(self.tag, Some).unwrap_or(Entry::NOBODY)
     }
 }
@@ -227,16 +237,14 @@ impl Table {
     #[inline(always)]
     pub(crate) fn find_at_home<R>(&self, hash: Hash, accept: impl Fn(Entry) -> Option<R>) -> AtHome<R> {
         let bucket = self.bucket(self.home(hash));
-        // What is found is found, also in a home that was moved: its old entries stay, and a header speaks for itself.
-        if let Some(found) = bucket.search(hash.tag(), accept) {
-            return AtHome::Found(found);
+        if bucket.is_moved() {
+            return AtHome::Moved;
         }
-        // Acquire: pairs with the Release of set_moved(): a `moved` seen leads to a next table that has the entries (T4).
-        let meta = bucket.meta.load(Ordering::Acquire);
-        match meta & !LATCH {
-            0 => AtHome::Absent,
-            meta if meta & MOVED == 0 => AtHome::Overflowed,
-            _ => AtHome::Moved,
+        match bucket.search(hash.tag(), accept) {
+            Some(found) => AtHome::Found(found),
+            // Relaxed: a count.
+            None if bucket.meta.load(Ordering::Relaxed) & OVERFLOW_MASK == 0 => AtHome::Absent,
+            None => AtHome::Overflowed,
         }
     }
 

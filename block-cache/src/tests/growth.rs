@@ -7,9 +7,17 @@ use super::rig::MAGIC;
 use crate::budget::Charge;
 use crate::raw::core::{Core, Plan, Purpose};
 use crate::raw::frame::FrameNo;
+use crate::raw::state::{Phase, Word};
+use crate::raw::table::SLOTS;
 
-/// Buckets of the table before it grows.
-const BUCKETS: u64 = 4;
+/// Buckets of the table before it grows, and blocks in it when it has to. An insertion moves its own home and helps with the
+/// first four.
+const BUCKETS: u64 = 16;
+const FULL: usize = 97;
+
+/// A home that is moved by an insertion of its own, and the one behind it.
+const MOVED: u64 = 9;
+const BEHIND: u64 = 10;
 
 fn core() -> Core {
     let plan = Plan {
@@ -17,7 +25,7 @@ fn core() -> Core {
         capacity: 24,
         capacity_max: 24,
         reserve: 0,
-        expected: 22,
+        expected: 88,
         is_noted: false,
     };
     Core::new(plan, RandomState::with_seeds(1, 2, 3, 4), Charge::default()).unwrap()
@@ -41,13 +49,13 @@ fn put(core: &Core, block: BlockRef) -> FrameNo {
 #[test]
 fn b1_a_frame_that_is_used_again_while_the_table_grows_is_entered_once() {
     let core = core();
-    let spilled = blocks_at(&core, 2).take(11).map(|block| put(&core, block)).last().unwrap();
-    assert!(core.index.admit(&core.domain, 31), "it begins to grow");
-    // Moves home 2, and helps with homes 0 and 1. Home 3 is left, and behind it the entry that overflowed.
-    put(&core, blocks_at(&core, 2).nth(11).unwrap());
+    let spilled = blocks_at(&core, MOVED).take(SLOTS + 1).map(|block| put(&core, block)).last().unwrap();
+    assert!(core.index.admit(&core.domain, FULL), "it begins to grow");
+    // Moves its home. The one behind is left, and in it the entry that overflowed.
+    put(&core, blocks_at(&core, MOVED).nth(SLOTS + 1).unwrap());
     assert!(core.remove(spilled));
     core.let_go(spilled);
-    let next = blocks_at(&core, 3).next().unwrap();
+    let next = blocks_at(&core, BEHIND).next().unwrap();
     assert_eq!(put(&core, next), spilled, "this test is about a frame that is used again");
     let guard = core.domain.guard();
     assert_eq!(core.find_image(&guard, next, MAGIC), Some(spilled));
@@ -55,4 +63,32 @@ fn b1_a_frame_that_is_used_again_while_the_table_grows_is_entered_once() {
     assert!(core.remove(spilled));
     core.let_go(spilled);
     assert_eq!(core.pin_block(next.blkno), None, "it stood there once");
+}
+
+/// The old entry of a home that was moved stays when its block is evicted. When its frame is to hold the same block again, and
+/// is named and not entered yet, no lookup may come across it there: whoever enters the block may still find another's frame
+/// in the new table, and make its own free again at once.
+#[test]
+fn t4_what_stands_in_a_home_that_was_moved_is_not_found_there() {
+    let core = core();
+    let block = blocks_at(&core, MOVED).next().unwrap();
+    let frame = put(&core, block);
+    assert!(core.index.admit(&core.domain, FULL), "it begins to grow");
+    put(&core, blocks_at(&core, MOVED).nth(1).unwrap());
+    assert!(core.remove(frame));
+    core.let_go(frame);
+    assert_eq!(core.take_frame(Purpose::Read), Ok(frame), "this test is about a frame that is used again");
+    let header = core.header(frame);
+    header.set_blkno(block.blkno);
+    header.set_image(block.seq, MAGIC);
+    header.state.claim(Word::present(Phase::Clean, 1));
+
+    let guard = core.domain.guard();
+    let candidate = core.fetch_candidate(core.fetch_home(guard.proof(), block.blkno));
+    assert_eq!(core.check_image(&guard, candidate, block, MAGIC), None);
+    assert_eq!(core.find_image(&guard, block, MAGIC), None);
+    drop(guard);
+    assert!(!matches!(core.pin_image_simply(block, MAGIC), Ok(Some(_))));
+    assert_eq!(core.pin_image(block, MAGIC, false), None);
+    assert_eq!(core.pin_block(block.blkno), None);
 }
