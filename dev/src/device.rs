@@ -44,6 +44,9 @@ pub trait BlockDevice: Send + Sync + fmt::Debug + 'static {
     /// Delivers completions on the calling thread until `done` holds, or until `deadline`; tells whether `done` held.
     /// Blocks while there is nothing to deliver.
     ///
+    /// Without a deadline the thread may make a transfer itself that lies queued, its own or another's, and then it blocks
+    /// until that has ended; with one it never does.
+    ///
     /// `done` is looked at after every delivery, whoever made it, possibly by the thread that made it: a thread is woken
     /// only when its own wait is over. So `done` is a quick look at shared state that takes no lock which is held
     /// around a call into this device, and it becomes true by deliveries of this device alone.

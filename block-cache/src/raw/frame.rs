@@ -2,8 +2,8 @@
 //!
 //! Headers and images are two arrays indexed by the same [`FrameNo`]. Frames are numbered from 1 on: header 0 is *nobody's*,
 //! never claimed, so that a lookup can take what it finds in the table for a frame's number and need not first ask whether
-//! there is one. A header has a cache line to itself: its state word
-//! is written by every counted pin, and two headers in one line would make two unrelated blocks slow each other down.
+//! there is one. A header has a cache line to itself: its state word is written by every counted pin, and two headers in one
+//! line would make two unrelated blocks slow each other down.
 //!
 //! - **F1** A [`FrameNo`] is one of the frames, and an [`Entry`] one of them or nobody. Only this file and the pool make
 //!   them, from the number of frames. Nobody's header stays `Free`, and so not readable.
