@@ -6,7 +6,10 @@ use tidelock_sync::{Arc, model, thread};
 use crate::raw::epoch::Domain;
 use crate::raw::frame::{FrameNo, Frames};
 use crate::raw::index::Index;
-use crate::raw::table::Hash;
+use crate::raw::table::{Hash, SLOTS};
+
+/// What an index for one bucket's blocks has: one would be too full.
+const BUCKETS: usize = 2;
 
 /// An index of two buckets, to which frame `i` holds the block of [`hash`]`(i)`.
 struct Small {
@@ -21,7 +24,7 @@ fn hash(frame: FrameNo) -> Hash {
 }
 
 fn small() -> Arc<Small> {
-    let index = Index::new(14).expect("a model takes its memory from the heap");
+    let index = Index::new(SLOTS).expect("a model takes its memory from the heap");
     let frames = Frames::reserve(3, BlockSize::MIN).expect("as above");
     Arc::new(Small { index, domain: Domain::new(true), frames })
 }
@@ -46,7 +49,8 @@ impl Small {
 
     /// Begins to grow: the next insertions move the entries.
     fn grow(&self) {
-        assert!(self.index.admit(&self.domain, 18), "there is memory");
+        assert!(self.index.admit(&self.domain, BUCKETS * SLOTS * 3 / 4 + 1), "there is memory");
+        assert_eq!(self.index.growths(), 1);
     }
 }
 
