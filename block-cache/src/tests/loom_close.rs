@@ -177,27 +177,29 @@ fn loom_close_counts_a_claim_or_refuses_it() {
     });
 }
 
-/// Who joined a fill before the closing is told how it ended, also when the one who claimed it was refused.
+/// Who joined a fill before the closing is told how it ended, also when the one who claimed it was refused. (The claim is on
+/// the model's first thread: so the race is among the first that are tried.)
 #[test]
 fn loom_close_ends_the_wait_of_who_joined_a_refused_claim() {
     model(|| {
         let (shared, desk) = desk::shared(2);
-        let claimer = thread::spawn({
+        let closer = thread::spawn({
             let shared = shared.clone();
             move || {
-                if let Ok(claim) = shared.claim(image(1, 1).blkno) {
-                    let (Claim::Fill(frame) | Claim::Join(frame)) = claim;
-                    if matches!(claim, Claim::Fill(_)) {
-                        shared.submit_fills(&[frame]);
-                    }
-                    shared.core.let_go(frame);
-                }
+                let mut read = desk::read(&shared);
+                let is_waiting = read.advance().is_err();
+                let _report = close(&shared);
+                (read, is_waiting)
             }
         });
-        let mut read = desk::read(&shared);
-        let is_waiting = read.advance().is_err();
-        let _report = close(&shared);
-        claimer.join().unwrap();
+        if let Ok(claim) = shared.claim(image(1, 1).blkno) {
+            let (Claim::Fill(frame) | Claim::Join(frame)) = claim;
+            if matches!(claim, Claim::Fill(_)) {
+                shared.submit_fills(&[frame]);
+            }
+            shared.core.let_go(frame);
+        }
+        let (mut read, is_waiting) = closer.join().unwrap();
         desk.go();
         desk.serve(1, Err(Fault::Injected("a model's")));
         assert!(!is_waiting || read.try_now().is_some(), "L-08: nobody ends this wait");
