@@ -334,6 +334,7 @@ impl Shared {
         magic: Magic,
         site: &'static Location<'static>,
     ) -> Option<Block> {
+        // A block is made in each arm, so that in the first its pin is known to be slotted (three instructions).
         match self.core.pin_image_simply(wanted, magic) {
             Ok(found) => found.map(|(frame, pin)| Block::from_pin(self, frame, pin, site)),
             Err(NotSimple) => {

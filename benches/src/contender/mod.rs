@@ -37,7 +37,7 @@ pub trait Contender: Send + Sync + Sized + 'static {
     /// The same for many blocks, one after the other; says how many were there.
     #[inline(always)]
     fn lookup_all(&self, keys: &[u32]) -> usize {
-        keys.iter().filter(|&&key| self.lookup(Reference::to(key.into()))).count()
+        lookup_one_by_one(self, keys)
     }
 
     /// Makes the block and puts it in, without I/O, whatever must go for it.
@@ -50,6 +50,11 @@ pub trait Contender: Send + Sync + Sized + 'static {
     fn reclaimed(&self) -> Option<Reclaimed> {
         None
     }
+}
+
+#[inline(always)]
+fn lookup_one_by_one<C: Contender>(cache: &C, keys: &[u32]) -> usize {
+    keys.iter().filter(|&&key| cache.lookup(Reference::to(key.into()))).count()
 }
 
 /// How large a cache is to be.

@@ -9,7 +9,7 @@ use tidelock_block_cache::BlockCache;
 use tidelock_dev::MemDevice;
 use tidelock_format::{BlockNo, BlockRef, BlockSize, Magic, Seq};
 
-use super::{Contender, Reclaimed, Shape, Start};
+use super::{Contender, Reclaimed, Shape, Start, lookup_one_by_one};
 use crate::block::Reference;
 
 const MAGIC: Magic = Magic(0x5449_4445);
@@ -102,10 +102,8 @@ impl<const KEYS: usize> Contender for Peeking<KEYS> {
 
     #[inline(always)]
     fn lookup_all(&self, keys: &[u32]) -> usize {
-        let one_by_one =
-            |keys: &[u32]| keys.iter().filter(|&&key| self.lookup(Reference::to(key.into()))).count();
         if KEYS == 1 {
-            return one_by_one(keys);
+            return lookup_one_by_one(self, keys);
         }
         let mut found = 0;
         let (batches, rest) = keys.as_chunks::<KEYS>();
@@ -113,7 +111,7 @@ impl<const KEYS: usize> Contender for Peeking<KEYS> {
             let wanted = batch.map(|key| block_ref(Reference::to(key.into())));
             self.0.guard().peek_many(&wanted, MAGIC, |_, image| found += usize::from(image.is_some()));
         }
-        found + one_by_one(rest)
+        found + lookup_one_by_one(self, rest)
     }
 
     #[inline]

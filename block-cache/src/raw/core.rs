@@ -147,10 +147,8 @@ impl Core {
     /// The frame that holds exactly this image, verified. Writes nothing but a mark of use, and that only if it changes.
     #[inline(always)]
     pub(crate) fn find_image(&self, guard: &Guard<'_>, wanted: BlockRef, magic: Magic) -> Option<FrameNo> {
-        match self
-            .index
-            .find_at_home(self.hash(wanted.blkno), |entry| self.accept_image(entry, wanted, magic))
-        {
+        let hash = self.hash(wanted.blkno);
+        match self.index.find_at_home(hash, |entry| self.accept_image(entry, wanted, magic)) {
             AtHome::Found(frame) => Some(frame),
             AtHome::Absent => None,
             AtHome::Overflowed | AtHome::Moved => self.find_image_further(guard.proof(), wanted, magic),

@@ -61,7 +61,8 @@ const ABSENT: u8 = 0;
 const LEAVING: u8 = 1;
 /// The thread may be in a guard without anybody seeing that yet.
 const PRESENT: u8 = 2;
-/// Each of the thread's guards begins with a fence, since the system grants no cheap barriers, say: they are all seen.
+/// Each of the thread's guards begins with a fence, so they are all seen: where the system grants no cheap barriers, and
+/// where every lookup goes the long way.
 const FENCING: u8 = 3;
 
 /// One thread's own: its guard, the counters that every hit counts up, and its slotted pins. Written by that thread alone,

@@ -58,8 +58,8 @@ mod vector {
         _mm_movemask_epi8(_mm_cmpeq_epi16(tags, _mm_set1_epi16(tag))).cast_unsigned()
     }
 
-    /// All tags in one register, by one instruction: two atomic loads come to five, one in twenty of a hit. Were the load torn,
-    /// a tag that changes meanwhile might be taken for another; it only says where to look.
+    /// All tags in one register. One instruction; of two atomic loads the compiler makes five, one in twenty of a hit. Were the
+    /// load torn, a tag that changes meanwhile might be taken for another, and a tag only says where to look.
     #[inline(always)]
     fn load(tags: &Tags) -> __m128i {
         let loaded;

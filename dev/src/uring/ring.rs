@@ -58,7 +58,7 @@ pub(super) struct Submissions {
     is_knocking: bool,
 }
 
-/// What was put into the submission queue by one call.
+/// What one call put into the submission queue.
 #[derive(Clone, Copy, Debug)]
 struct Filled {
     count: u32,
@@ -113,11 +113,7 @@ impl Ring {
 
     /// Fills the submission queue with whatever the table lets go, and starts most of it if it is scattered.
     fn fill(&self) {
-        let filled = self.fill_under(&mut self.submissions());
-        self.start_scattered(filled);
-    }
-
-    fn fill_under(&self, submissions: &mut Submissions) -> Filled {
+        let mut submissions = self.submissions();
         let mut filled = Filled { count: 0, is_scattered: true };
         let mut last_end = None;
         while let Some((slot, transfer)) = submissions.table.next() {
@@ -126,7 +122,8 @@ impl Ring {
             self.push(&entry(transfer).user_data(u64::from(slot)));
             filled.count += 1;
         }
-        filled
+        drop(submissions);
+        self.start_scattered(filled);
     }
 
     /// Enters the kernel with most of a small scattered batch, two at a time; `start` or `wait` takes the rest.
