@@ -3,13 +3,17 @@
 //! The sizes of caches and key spaces are the same in both, so the same things are measured; `--quick` repeats
 //! less often and does fewer operations, which widens the spread between repetitions.
 
+use std::time::Duration;
+
 /// Numbers of operations, per thread and measurement where not said otherwise.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
     /// How often the whole plan is played.
     pub repetitions: usize,
-    /// How often growth is played, at most: half a minute each time.
+    /// How often growth is played, at most: one to two minutes each time.
     pub growths: usize,
+    /// How long the machine is left alone before each turn of growth: see [`play`](crate::tournament::play).
+    pub settling: Duration,
     /// How often a set too large for the processor's caches is looked up, at most: filling the caches takes the time.
     pub far_repetitions: usize,
     /// Lookups in a resident set, against every peer.
@@ -27,10 +31,11 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// Some twenty minutes in all.
+    /// Some twenty-five minutes in all.
     pub const FULL: Self = Self {
         repetitions: 7,
-        growths: 7,
+        growths: 5,
+        settling: Duration::from_secs(6),
         far_repetitions: 7,
         lookups: 2 << 20,
         fast_lookups: 8 << 20,
@@ -44,6 +49,7 @@ impl Scale {
     pub const QUICK: Self = Self {
         repetitions: 3,
         growths: 1,
+        settling: Duration::ZERO,
         far_repetitions: 2,
         lookups: 256 << 10,
         fast_lookups: 1 << 20,

@@ -4,6 +4,8 @@
 //! next rival, ours again. Each rival is held against the mean of the two turns of ours beside it, so a machine
 //! that slows down or speeds up over some seconds shifts both sides of the ratio.
 
+use std::{thread, time::Duration};
+
 use crate::{
     contender::{Entrant, Prepared},
     plan::Opponent,
@@ -48,6 +50,10 @@ impl Round {
 }
 
 /// Plays all fixtures as often as `scale` says. `note` is told what comes next, before each rival's turn.
+///
+/// A workload that uses its caches up gets a new one for every turn, after a pause. What the turn before gave back goes on to
+/// the host of a virtual machine some seconds later: the kernel keeps others from running for that, and whoever touches
+/// the memory again waits for the host. After the pause every turn finds the machine in the same state.
 pub fn play(
     fixtures: &[Fixture],
     scale: &Scale,
@@ -57,7 +63,7 @@ pub fn play(
 ) -> Vec<Row> {
     let mut rows: Vec<Row> = fixtures.iter().flat_map(rows_of).collect();
     for repetition in 0..scale.repetitions as u64 {
-        let mut stage = Stage::default();
+        let mut stage = Stage { settling: scale.settling, setup: None, built: Vec::new() };
         let mut rounds = rows.iter_mut().map(|row| &mut row.rounds);
         for fixture in fixtures {
             if repetition >= repetitions_of(fixture, scale) as u64 {
@@ -127,8 +133,9 @@ fn play_bout(
 }
 
 /// The caches that are built at the moment.
-#[derive(Default)]
 struct Stage {
+    /// See [`Scale::settling`].
+    settling: Duration,
     setup: Option<Setup>,
     built: Vec<(&'static str, Box<dyn Prepared>)>,
 }
@@ -157,8 +164,10 @@ impl Stage {
     fn measure(&self, entrant: &Entrant, workload: &Workload, rig: &Rig, threads: usize) -> Sample {
         match self.built.iter().find(|(name, _)| *name == entrant.name) {
             Some((_, cache)) => cache.measure(workload, rig, threads),
-            // A workload that uses its caches up gets a new one for every turn.
-            None => entrant.prepare(workload).measure(workload, rig, threads),
+            None => {
+                thread::sleep(self.settling);
+                entrant.prepare(workload).measure(workload, rig, threads)
+            }
         }
     }
 }
@@ -177,6 +186,7 @@ mod tests {
     const TINY: Scale = Scale {
         repetitions: 2,
         growths: 1,
+        settling: Duration::ZERO,
         far_repetitions: 2,
         lookups: 1 << 10,
         fast_lookups: 1 << 10,

@@ -89,7 +89,7 @@ impl<'c> Guard<'c> {
         each: &mut impl FnMut(Option<&'g [u8]>),
     ) {
         let core = &self.shared.core;
-        let homes = wanted.map(|wanted| core.fetch_home(self.epoch.proof(), wanted.blkno));
+        let homes = core.fetch_homes(self.epoch.proof(), wanted);
         let candidates = homes.map(|home| core.fetch_candidate(home));
         let mut found = 0;
         for (wanted, candidate) in wanted.iter().zip(&candidates) {

@@ -26,7 +26,7 @@ use super::policy::{Part, Policy};
 use super::pool::{Pool, Stash};
 use super::prefetch;
 use super::state::{Phase, Retired, Unpinned, Word};
-use super::table::{AtHome, Hash, Home};
+use super::table::{Hash, Home};
 use crate::budget::Charge;
 use crate::counters::Counters;
 
@@ -116,8 +116,9 @@ impl Core {
         let total = plan.capacity_max + plan.reserve;
         Ok(Self {
             frames: Frames::reserve(total, plan.size)?,
-            // Should the index never be able to grow, it still has room for more than the reserve.
-            index: Index::new(plan.expected.max(plan.reserve + 2))?,
+            // Should the index never be able to grow, it still has room for more than the reserve (T7): the slots are twice
+            // as many as what it is made for, and nine tenths of them may be used.
+            index: Index::new(plan.expected.max((plan.reserve + 2) * 10 / 18 + 1))?,
             domain: Domain::new(!plan.is_noted),
             policy: Policy::new(total, plan.capacity_max, plan.capacity)?,
             pool: Pool::new(plan.capacity, plan.reserve),
@@ -147,12 +148,17 @@ impl Core {
     /// The frame that holds exactly this image, verified. Writes nothing but a mark of use, and that only if it changes.
     #[inline(always)]
     pub(crate) fn find_image(&self, guard: &Guard<'_>, wanted: BlockRef, magic: Magic) -> Option<FrameNo> {
-        let hash = self.hash(wanted.blkno);
-        match self.index.find_at_home(hash, |entry| self.accept_image(entry, wanted, magic)) {
-            AtHome::Found(frame) => Some(frame),
-            AtHome::Absent => None,
-            AtHome::Overflowed | AtHome::Moved => self.find_image_further(guard.proof(), wanted, magic),
+        let home = self.home_of(wanted.blkno);
+        let found = self.accept_image(home.candidate(), wanted, magic);
+        if found.is_some() || home.is_without() {
+            return found;
         }
+        self.find_image_further(guard.proof(), wanted, magic)
+    }
+
+    #[inline(always)]
+    fn home_of(&self, blkno: BlockNo) -> Home<'_> {
+        self.index.current().home_of(self.hash(blkno))
     }
 
     #[cold]
@@ -166,7 +172,7 @@ impl Core {
     fn accept_image(&self, entry: Entry, wanted: BlockRef, magic: Magic) -> Option<FrameNo> {
         let header = self.frames.header_at(entry);
         // F2: stable under the guard. F3: the phase is looked at first.
-        if !(header.state.load().is_readable() && header.is_image(wanted, magic)) {
+        if !header.is_readable_image(wanted, magic) {
             return None;
         }
         header.warm();
@@ -175,7 +181,7 @@ impl Core {
     }
 
     /// Pins the frame that holds exactly this image, verified, and counts the hit, where that is as simple as it mostly is: the
-    /// thread is known, holds little else, and the block stands at its home.
+    /// thread is known, holds little else, and the block is the first at its home that has its tag.
     #[inline(always)]
     pub(crate) fn pin_image_simply(
         &self,
@@ -183,17 +189,14 @@ impl Core {
         magic: Magic,
     ) -> Result<Option<(FrameNo, Pin)>, NotSimple> {
         let (guard, slot) = self.domain.simple_guard().ok_or(NotSimple)?;
-        let hash = self.hash(wanted.blkno);
-        match self.index.find_at_home(hash, |entry| self.accept_image(entry, wanted, magic)) {
-            AtHome::Found(frame) => {
-                // E2: under the guard that saw the frame present.
-                slot.hold(frame);
-                Slot::count(&guard.slot().hits);
-                Ok(Some((frame, Pin::Slotted(NonNull::from(slot)))))
-            }
-            AtHome::Absent => Ok(None),
-            AtHome::Overflowed | AtHome::Moved => Err(NotSimple),
-        }
+        let home = self.home_of(wanted.blkno);
+        let Some(frame) = self.accept_image(home.candidate(), wanted, magic) else {
+            return if home.is_without() { Ok(None) } else { Err(NotSimple) };
+        };
+        // E2: under the guard that saw the frame present.
+        slot.hold(frame);
+        Slot::count(&guard.slot().hits);
+        Ok(Some((frame, Pin::Slotted(NonNull::from(slot)))))
     }
 
     /// The same in every case. `is_noted`: somebody keeps book of the pin, which is counted then.
@@ -257,10 +260,15 @@ impl Core {
         None
     }
 
-    /// Fetches ahead of a lookup what it will touch first.
+    /// Fetches ahead of several lookups what they will touch first.
     #[inline(always)]
-    pub(crate) fn fetch_home<'g>(&'g self, _proof: Guarded<'g>, blkno: BlockNo) -> Home<'g> {
-        self.index.fetch_home(self.hash(blkno))
+    pub(crate) fn fetch_homes<'g, const KEYS: usize>(
+        &'g self,
+        _proof: Guarded<'g>,
+        wanted: &[BlockRef; KEYS],
+    ) -> [Home<'g>; KEYS] {
+        let table = self.index.current();
+        std::array::from_fn(|at| table.fetch_home(self.hash(wanted[at].blkno)))
     }
 
     /// The entry that a lookup will probably end at, whose header is fetched ahead.

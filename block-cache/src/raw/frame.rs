@@ -22,6 +22,7 @@ use tidelock_format::{BlockNo, BlockRef, BlockSize, Magic, Seq};
 use tidelock_sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::arena::Arena;
+use super::identity;
 use super::region::{Region, Zeroed};
 use super::state::State;
 
@@ -134,10 +135,10 @@ impl FrameHeader {
         BlockRef::new(self.blkno(), self.seq())
     }
 
-    /// Whether this is the image `wanted` of kind `magic`.
+    /// Whether lookups can find it, and it holds the image `wanted` of kind `magic`, verified.
     #[inline(always)]
-    pub(crate) fn is_image(&self, wanted: BlockRef, magic: Magic) -> bool {
-        self.blkno() == wanted.blkno && self.seq() == wanted.seq && self.magic() == magic
+    pub(crate) fn is_readable_image(&self, wanted: BlockRef, magic: Magic) -> bool {
+        identity::is_readable_image(self, wanted, magic)
     }
 
     /// Names the block. The caller owns the frame (F2).

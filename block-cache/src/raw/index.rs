@@ -1,9 +1,11 @@
 //! The index: which frame holds which block. A [`Table`], and while it grows, two.
 //!
 //! Growing never stops anybody. Whoever wants more room hangs an empty table of twice the size behind the current one;
-//! from then on every insertion first moves the home it needs, and then a few more, and goes into the new table. Lookups
-//! that meet a home marked *moved* go on in the new table; they wait for nobody and write nothing. When the last home has
-//! moved, the new table becomes the current one, and the old one is freed after a grace period.
+//! from then on every insertion goes into the new table. Before, it moves the home it needs; if that was moved already, it
+//! moves a few others. (Not both: to touch a huge page of the new table for the first time can take milliseconds, and no
+//! insertion is to do that twice.) Lookups that meet a home marked *moved* go on in the new table; they wait for nobody and
+//! write nothing. When the last home has moved, the new table becomes the current one, and the old one is freed after a
+//! grace period.
 //!
 //! - **T6** A table grows only while it is the current one, so there is never a third.
 //! - **T7** Entries never exceed nine tenths of the slots: [`Index::admit`] is asked before frames are put into
@@ -19,13 +21,13 @@ use tidelock_sync::Mutex;
 use tidelock_sync::atomic::{AtomicPtr, Ordering};
 
 use super::epoch::{Domain, Stamp};
-use super::frame::{Entry, FrameNo};
+use super::frame::FrameNo;
 use super::lock;
-use super::table::{AtHome, Hash, Home, Latched, Probe, SLOTS, Table};
+use super::table::{Hash, Latched, Probe, SLOTS, Table};
 use crate::fault::{FaultPoint, Faults};
 
-/// Homes that each insertion moves besides its own while the table grows: the old table is done after a half as many
-/// insertions as it has homes, long before the new one fills up.
+/// Homes that an insertion moves whose own was moved already: the old table is done after about as many insertions as it has
+/// homes, and half as many again at the most, long before the new one fills up.
 const HOMES_A_STEP: usize = 2;
 
 /// The block index. Every method but `admit` and `collect` wants the caller to hold a guard of the same domain.
@@ -67,8 +69,9 @@ impl Index {
         self.faults.get_or_init(|| faults.clone());
     }
 
+    /// The table that lookups begin with. The caller holds a guard as long as it has this.
     #[inline(always)]
-    fn current(&self) -> &Table {
+    pub(crate) fn current(&self) -> &Table {
         // Acquire: pairs with the Release in finish(); the table's homes are all there.
         let table = self.current.load(Ordering::Acquire);
         // SAFETY: never null; freed only after a grace period that the caller's guard holds up (or by `drop`).
@@ -95,24 +98,16 @@ impl Index {
         }
     }
 
-    /// The same, as far as the home in the current table goes. Whoever gets `Overflowed` or `Moved` asks
-    /// [`find`](Self::find): both are rare.
-    #[inline(always)]
-    pub(crate) fn find_at_home<R>(&self, hash: Hash, accept: impl Fn(Entry) -> Option<R>) -> AtHome<R> {
-        self.current().find_at_home(hash, accept)
-    }
-
-    /// Where `hash` would stand, on its way from memory. The caller holds a guard as long as it has this.
-    #[inline(always)]
-    pub(crate) fn fetch_home(&self, hash: Hash) -> Home<'_> {
-        self.current().fetch_home(hash)
-    }
-
-    /// Moves the home of `hash` if the table grows. To be called before an owned frame is named after the block of `hash`:
-    /// an old entry of that frame may still stand in a bucket of this home (T4), and whoever moves the home tells by the
-    /// frame's name whose entry it is.
+    /// Moves the home of `hash` if the table grows, or helps along. To be called before an owned frame is named after the
+    /// block of `hash`: an old entry of that frame may still stand in a bucket of this home (T4), and whoever moves the home
+    /// tells by the frame's name whose entry it is.
     pub(crate) fn make_way(&self, domain: &Domain, hash: Hash, hash_of: impl Fn(FrameNo) -> Hash) {
-        self.newest(domain, hash, &hash_of);
+        let table = self.current();
+        if let Some(next) = self.next_of(table)
+            && !self.move_home(domain, table, next, table.home(hash), &hash_of)
+        {
+            self.help(domain, table, next, &hash_of);
+        }
     }
 
     /// Enters `frame` under `hash`, unless `taken` accepts an entry that stands there already.
@@ -182,12 +177,11 @@ impl Index {
         }
     }
 
-    /// The table to insert `hash` into. Moves its home there first if the table grows, and helps along.
+    /// The table to insert `hash` into. Moves its home there first if the table grows.
     fn newest<'a>(&'a self, domain: &Domain, hash: Hash, hash_of: &impl Fn(FrameNo) -> Hash) -> &'a Table {
         let mut table = self.current();
         while let Some(next) = self.next_of(table) {
             self.move_home(domain, table, next, table.home(hash), hash_of);
-            self.help(domain, table, next, hash_of);
             table = next;
         }
         table
@@ -257,7 +251,7 @@ impl Index {
         }
     }
 
-    /// Copies the entries of one home into the next table and marks it as moved (T4).
+    /// Copies the entries of one home into the next table and marks it as moved (T4). Tells whether that was still to be done.
     fn move_home(
         &self,
         domain: &Domain,
@@ -265,10 +259,10 @@ impl Index {
         next: &Table,
         home: usize,
         hash_of: &impl Fn(FrameNo) -> Hash,
-    ) {
+    ) -> bool {
         let latched: Latched<'_> = table.latch(home);
         if latched.is_moved() {
-            return;
+            return false;
         }
         latched.frames(|frame| {
             let hash = hash_of(frame);
@@ -284,6 +278,7 @@ impl Index {
         if table.moved.fetch_add(1, Ordering::AcqRel) + 1 == table.bucket_count() {
             self.finish(domain, table);
         }
+        true
     }
 
     /// All homes have moved: the next table is the table.
@@ -337,9 +332,10 @@ impl Index {
     }
 }
 
-/// Buckets that hold `entries` at seven tenths of their slots.
+/// Buckets that hold `entries` in half of their slots: then one entry in a hundred stands behind its home, and of seven tenths
+/// one in twenty would. Each of those costs a lookup a mispredicted branch and one more line from memory.
 fn buckets_for(entries: usize) -> usize {
-    (entries * 10).div_ceil(SLOTS * 7).max(1)
+    (entries * 2).div_ceil(SLOTS).max(1)
 }
 
 impl Drop for Index {

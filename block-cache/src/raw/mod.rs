@@ -3,7 +3,7 @@
 //! | file | noun | invariants |
 //! |---|---|---|
 //! | `state` | the state word of a frame | B4, B5 |
-//! | `frame` | frames: a header and an image each | F1 to F4 |
+//! | `frame`, `identity` | frames: a header and an image each; is it the one that is wanted? | F1 to F4 |
 //! | `arena`, `region` | the memory behind them | |
 //! | `epoch`, `pin` | guards, grace periods, pins in slots | E1 to E3 |
 //! | `table`, `tags`, `index` | which frame holds which block | T1 to T7 |
@@ -19,6 +19,7 @@ pub(crate) mod epoch;
 pub(crate) mod evict;
 pub(crate) mod frame;
 mod ghost;
+mod identity;
 pub(crate) mod index;
 mod limbo;
 pub(crate) mod map;

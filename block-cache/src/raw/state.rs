@@ -75,10 +75,14 @@ impl Word {
         PRESENT.get(self.0) == 1
     }
 
+    /// The bits that tell whether it is readable, and what they are then.
+    pub(crate) const READABLE_MASK: u64 = PRESENT.mask() | PHASE.mask();
+    pub(crate) const READABLE: u64 = Self::present(Phase::Clean, 0).0;
+
     /// Whether lookups can find it and need not verify it: what every hit asks.
     #[inline(always)]
     pub(crate) const fn is_readable(self) -> bool {
-        self.0 & (PRESENT.mask() | PHASE.mask()) == Self::present(Phase::Clean, 0).0
+        self.0 & Self::READABLE_MASK == Self::READABLE
     }
 
     pub(crate) fn phase(self) -> Phase {

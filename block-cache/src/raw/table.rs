@@ -1,8 +1,8 @@
 //! One hash table: buckets of a cache line, found by multiplication, probed in order.
 //!
 //! ```text
-//!   tags                              frames                             meta
-//!  [tag tag tag tag  tag tag tag tag] [ 8 x 32-bit frame number or 0 ] [ overflow  moved  latch ]
+//!   tags                              frames                                    meta
+//!  [tag tag tag tag  tag tag tag tag] [ 8 x 32-bit frame number or 0 ] [ 0 ]  [ overflow  latch  moved ]
 //! ```
 //!
 //! All 16-bit tags are compared at once. A tag says only "look there": the frame's own header says which block it holds, so
@@ -42,10 +42,10 @@ pub(crate) const SLOTS: usize = 8;
 const LANES: usize = 4;
 
 // The meta word.
-const OVERFLOW_UNIT: u64 = 1;
-const OVERFLOW_MASK: u64 = MOVED - 1;
-const MOVED: u64 = 1 << 62;
-const LATCH: u64 = 1 << 63;
+const MOVED: u64 = 1;
+const LATCH: u64 = 2;
+const OVERFLOW_UNIT: u64 = 4;
+const OVERFLOW_MASK: u64 = !(MOVED | LATCH);
 
 /// Times to look at a taken latch before giving the processor away.
 const SPINS: u32 = 64;
@@ -54,7 +54,8 @@ const SPINS: u32 = 64;
 #[repr(C, align(64))]
 struct Bucket {
     tags: Tags,
-    frames: [AtomicU32; SLOTS],
+    /// The frames of the slots, and one more that is nobody's for ever: a search that finds no tag ends there.
+    frames: [AtomicU32; SLOTS + 1],
     meta: AtomicU64,
 }
 
@@ -93,17 +94,6 @@ pub(crate) enum Probe<R> {
     Moved,
 }
 
-/// What looking at a home alone found out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AtHome<R> {
-    Found(R),
-    Absent,
-    /// Not in the home, but it may be behind it.
-    Overflowed,
-    /// The home was moved: look in the next table.
-    Moved,
-}
-
 /// One table. Lookups and changes hold a guard, since tables are replaced.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -131,12 +121,24 @@ pub(crate) struct Latched<'a> {
 }
 
 impl Bucket {
-    /// Whether its entries live in the next table (T4). Asked *before* they are looked at: a frame whose entry was left behind
-    /// in the home when that was moved, and that was evicted since, is not used again while the caller's guard lasts.
+    /// The frames of the slots.
+    fn slots(&self) -> &[AtomicU32] {
+        &self.frames[..SLOTS]
+    }
+
+    /// [`MOVED`] if its entries live in the next table (T4), or 0. Asked *before* they are looked at: a frame whose entry was
+    /// left behind in the home when that was moved, and that was evicted since, is not used again while the caller's guard
+    /// lasts.
     #[inline(always)]
-    fn is_moved(&self) -> bool {
+    fn moved(&self) -> u64 {
         // Acquire: pairs with the Release of set_moved(): a `moved` seen leads to a next table that has the entries (T4).
-        self.meta.load(Ordering::Acquire) & MOVED != 0
+        self.meta.load(Ordering::Acquire) & MOVED
+    }
+
+    /// Whether entries had to pass it.
+    fn is_passed(&self) -> bool {
+        // Relaxed: a count.
+        self.meta.load(Ordering::Relaxed) & OVERFLOW_MASK != 0
     }
 
     /// Offers `accept` the entries whose tags match.
@@ -148,26 +150,47 @@ impl Bucket {
         let mut matches = self.tags.matches(tag as u16);
         while let Some(slot) = matches.next() {
             // SAFETY: it is a slot.
-            let slot = unsafe { self.frames.get_unchecked(slot) };
-            // Acquire: pairs with the Release of claim_slot(); the frame's header is filled in. Here and not at the tag: the
-            // slot may have been emptied and claimed anew since the tag was read.
-            let slot = slot.load(unless(cfg!(tidelock_weaken = "slot_acquire"), Ordering::Acquire));
-            if let Some(found) = accept(Entry::from_raw(slot)) {
+            if let Some(found) = accept(Entry::from_raw(unsafe { self.frame(slot) })) {
                 return Some(found);
             }
         }
         None
     }
+
+    /// The frame number in a slot, or behind the last.
+    ///
+    /// # Safety
+    /// `slot` is at most `SLOTS`.
+    #[inline(always)]
+    unsafe fn frame(&self, slot: usize) -> u32 {
+        // SAFETY: the caller's promise.
+        let slot = unsafe { self.frames.get_unchecked(slot) };
+        // Acquire: pairs with the Release of claim_slot(); the frame's header is filled in. Here and not at the tag: the
+        // slot may have been emptied and claimed anew since the tag was read.
+        slot.load(unless(cfg!(tidelock_weaken = "slot_acquire"), Ordering::Acquire))
+    }
 }
 
 impl Home<'_> {
-    /// The first entry that may lead to the hash, or nobody's, without looking whether it does.
+    /// The first entry that may lead to the hash, without looking whether it does; nobody's if there is none, and if the home
+    /// was moved.
+    ///
+    /// There is no branch in this. Which slot it is, and whether there is one, is as random as the hash; and of lookups whose
+    /// memory is far, the more are on their way at once the fewer branches each of them leaves unresolved.
     #[inline(always)]
     pub(crate) fn candidate(self) -> Entry {
-        if self.bucket.is_moved() {
-            return Entry::NOBODY;
-        }
-        self.bucket.search(self.tag, Some).unwrap_or(Entry::NOBODY)
+        let unless_moved = (self.bucket.moved() as u32).wrapping_sub(1);
+        let slot = self.bucket.tags.matches(self.tag as u16).first_or_end();
+        // SAFETY: a slot, or the one behind the last.
+        Entry::from_raw(unsafe { self.bucket.frame(slot) } & unless_moved)
+    }
+
+    /// Whether the hash stands nowhere: no tag here matches, none had to pass, and none was moved.
+    #[inline(always)]
+    pub(crate) fn is_without(self) -> bool {
+        // Relaxed: what was entered before is here, or counted, or moved; and old entries stay here when they are moved (T4).
+        self.bucket.tags.matches(self.tag as u16).first_or_end() == SLOTS
+            && self.bucket.meta.load(Ordering::Relaxed) & !LATCH == 0
     }
 }
 
@@ -213,38 +236,32 @@ impl Table {
         if bucket + 1 == self.bucket_count() { 0 } else { bucket + 1 }
     }
 
-    /// Where `hash` would stand, on its way from memory.
+    /// Where `hash` would stand.
+    #[inline(always)]
+    pub(crate) fn home_of(&self, hash: Hash) -> Home<'_> {
+        Home { bucket: self.bucket(self.home(hash)), tag: hash.tag() }
+    }
+
+    /// The same, on its way from memory.
     #[inline(always)]
     pub(crate) fn fetch_home(&self, hash: Hash) -> Home<'_> {
-        let bucket = self.bucket(self.home(hash));
-        prefetch::read(bucket);
-        Home { bucket, tag: hash.tag() }
+        let home = self.home_of(hash);
+        prefetch::read(home.bucket);
+        home
     }
 
     /// Offers `accept` the frames that may hold `hash`, one after the other, until it takes one. The caller holds a guard.
     pub(crate) fn find<R>(&self, hash: Hash, accept: impl Fn(FrameNo) -> Option<R>) -> Probe<R> {
+        // An entry may be nobody's by the time it is looked at.
         let accept = |entry: Entry| entry.frame().and_then(&accept);
-        match self.find_at_home(hash, accept) {
-            AtHome::Found(found) => Probe::Found(found),
-            AtHome::Absent => Probe::Absent,
-            AtHome::Moved => Probe::Moved,
-            AtHome::Overflowed => self.find_further(self.home(hash), hash.tag(), &accept),
+        let Home { bucket, tag } = self.home_of(hash);
+        if bucket.moved() != 0 {
+            return Probe::Moved;
         }
-    }
-
-    /// The same, as far as the home goes: what nearly every lookup comes to, and all of it that is worth inlining. An entry may
-    /// be nobody's by the time it is looked at.
-    #[inline(always)]
-    pub(crate) fn find_at_home<R>(&self, hash: Hash, accept: impl Fn(Entry) -> Option<R>) -> AtHome<R> {
-        let bucket = self.bucket(self.home(hash));
-        if bucket.is_moved() {
-            return AtHome::Moved;
-        }
-        match bucket.search(hash.tag(), accept) {
-            Some(found) => AtHome::Found(found),
-            // Relaxed: a count.
-            None if bucket.meta.load(Ordering::Relaxed) & OVERFLOW_MASK == 0 => AtHome::Absent,
-            None => AtHome::Overflowed,
+        match bucket.search(tag, accept) {
+            Some(found) => Probe::Found(found),
+            None if bucket.is_passed() => self.find_further(self.home(hash), tag, &accept),
+            None => Probe::Absent,
         }
     }
 
@@ -258,8 +275,7 @@ impl Table {
             if let Some(found) = bucket.search(tag, accept) {
                 return Probe::Found(found);
             }
-            // Relaxed: a count; see search().
-            if bucket.meta.load(Ordering::Relaxed) & OVERFLOW_MASK == 0 {
+            if !bucket.is_passed() {
                 break;
             }
             index = self.after(index);
@@ -369,7 +385,7 @@ impl Latched<'_> {
         // Bound: once around the table.
         for _ in 0..self.table.bucket_count() {
             let bucket = self.table.bucket(index);
-            for slot in &bucket.frames {
+            for slot in bucket.slots() {
                 // Acquire: pairs with the Release of claim_slot(); the header is filled in.
                 if let Some(frame) = Entry::from_raw(slot.load(Ordering::Acquire)).frame() {
                     each(frame);
@@ -394,7 +410,7 @@ impl Drop for Latched<'_> {
 
 /// A free slot of `bucket`, now taken by `frame`.
 fn claim_slot(bucket: &Bucket, frame: FrameNo) -> Option<usize> {
-    bucket.frames.iter().position(|slot| {
+    bucket.slots().iter().position(|slot| {
         // Relaxed: a look before the exchange. AcqRel: Release pairs with search() and frames(), the frame's header is
         // filled in; Acquire: after the last entry's clearing.
         let both = unless(cfg!(tidelock_weaken = "slot_release"), Ordering::AcqRel);
@@ -416,11 +432,11 @@ fn withdraw(bucket: &Bucket, slot: usize) {
     // Release: the slot is free only after its tag is gone. A lookup that saw the tag finds a frame that refuses it.
     bucket.tags.0[word].fetch_and(!(0xffff << shift), Ordering::Release);
     // Release: pairs with claim_slot().
-    bucket.frames[slot].store(0, Ordering::Release);
+    bucket.slots()[slot].store(0, Ordering::Release);
 }
 
 /// The slot of `bucket` that leads to `frame`.
 fn slot_of(bucket: &Bucket, frame: FrameNo) -> Option<usize> {
     // Relaxed: whoever removes a frame's entry was told of it, or inserted it, under the same latch.
-    bucket.frames.iter().position(|slot| slot.load(Ordering::Relaxed) == frame.entry().raw())
+    bucket.slots().iter().position(|slot| slot.load(Ordering::Relaxed) == frame.entry().raw())
 }

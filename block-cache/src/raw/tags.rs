@@ -2,6 +2,8 @@
 
 use tidelock_sync::atomic::AtomicU64;
 
+use super::table::SLOTS;
+
 /// The tags of a bucket: slot `4 * w + l` is 16-bit lane `l` of word `w`.
 #[derive(Debug)]
 #[repr(transparent)]
@@ -23,7 +25,16 @@ impl Tags {
 }
 
 impl Matches {
-    /// The next of them: below [`SLOTS`](super::table::SLOTS).
+    /// The first of them, or [`SLOTS`] if there is none.
+    #[inline(always)]
+    pub(super) fn first_or_end(self) -> usize {
+        let bit = (self.0 | 1 << (2 * SLOTS)).trailing_zeros();
+        // SAFETY: both bits of a slot are set, or neither.
+        unsafe { std::hint::assert_unchecked(bit.is_multiple_of(2)) };
+        bit as usize / 2
+    }
+
+    /// The next of them: below [`SLOTS`].
     #[inline(always)]
     pub(super) fn next(&mut self) -> Option<usize> {
         if self.0 == 0 {
@@ -104,7 +115,6 @@ mod scalar {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::SLOTS;
     use super::*;
     use proptest::prelude::*;
 
@@ -129,6 +139,7 @@ mod tests {
             }
             let expected = one_by_one(words, tag);
             let tags = Tags(words.map(AtomicU64::new));
+            prop_assert_eq!(tags.matches(tag).first_or_end(), *expected.first().unwrap_or(&SLOTS));
             prop_assert_eq!(slots(tags.matches(tag)), &expected[..]);
             prop_assert_eq!(slots(Matches(scalar::matches(&tags, tag))), expected);
         }
