@@ -1,4 +1,6 @@
 //! Replacing a block: whoever reads the old image keeps it, whoever finds the new one finds all of it (B2, B3, S-27).
+//!
+//! Where a reader could be hurt in the middle of its reading, it is the model's first thread: loom then tries that first.
 
 use tidelock_sync::{model, thread};
 
@@ -25,15 +27,14 @@ fn loom_replace_leaves_a_guarded_reader_its_image() {
     model(|| {
         let core = core(2);
         put(&core, image(1, 1));
-        let reader = thread::spawn({
+        let writer = thread::spawn({
             let core = core.clone();
-            move || {
-                let guard = core.domain.guard();
-                peek(&core, &guard, image(1, 1));
-            }
+            move || replace_and_reuse(&core)
         });
-        replace_and_reuse(&core);
-        reader.join().unwrap();
+        let guard = core.domain.guard();
+        peek(&core, &guard, image(1, 1));
+        drop(guard);
+        writer.join().unwrap();
     });
 }
 
@@ -42,16 +43,14 @@ fn loom_replace_leaves_a_pinned_reader_its_image() {
     model(|| {
         let core = core(2);
         put(&core, image(1, 1));
-        let reader = thread::spawn({
+        let writer = thread::spawn({
             let core = core.clone();
-            move || {
-                if let Some(pin) = pin(&core, image(1, 1)) {
-                    check_and_let_go(&core, pin, image(1, 1));
-                }
-            }
+            move || replace_and_reuse(&core)
         });
-        replace_and_reuse(&core);
-        reader.join().unwrap();
+        if let Some(pin) = pin(&core, image(1, 1)) {
+            check_and_let_go(&core, pin, image(1, 1));
+        }
+        writer.join().unwrap();
     });
 }
 
