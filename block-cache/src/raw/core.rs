@@ -431,7 +431,6 @@ impl Core {
         let hash = self.hash(blkno);
         self.policy.prefetch(hash);
         let guard = self.domain.guard();
-        // T4: before the frame is named.
         self.index.make_way(&self.domain, hash, |frame| self.hash_of(frame));
         header.set_blkno(blkno);
         header.state.claim(word);
@@ -486,7 +485,6 @@ impl Core {
         let header = self.header(frame);
         let hash = self.hash(image.blkno);
         let guard = self.domain.guard();
-        // T4: before the frame is named.
         self.index.make_way(&self.domain, hash, |frame| self.hash_of(frame));
         header.set_blkno(image.blkno);
         header.set_image(image.seq, magic);

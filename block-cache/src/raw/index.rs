@@ -98,9 +98,8 @@ impl Index {
         }
     }
 
-    /// Moves the home of `hash` if the table grows, or helps along. To be called before an owned frame is named after the
-    /// block of `hash`: an old entry of that frame may still stand in a bucket of this home (T4), and whoever moves the home
-    /// tells by the frame's name whose entry it is.
+    /// An insertion's share in the growth of the table, if that grows: moves the home of `hash`, or, if that was moved
+    /// already, helps along.
     pub(crate) fn make_way(&self, domain: &Domain, hash: Hash, hash_of: impl Fn(FrameNo) -> Hash) {
         let table = self.current();
         if let Some(next) = self.next_of(table)
@@ -251,7 +250,7 @@ impl Index {
         }
     }
 
-    /// Copies the entries of one home into the next table and marks it as moved (T4). Tells whether that was still to be done.
+    /// Moves the entries of one home into the next table (T4). Tells whether that was still to be done.
     fn move_home(
         &self,
         domain: &Domain,
@@ -264,15 +263,14 @@ impl Index {
         if latched.is_moved() {
             return false;
         }
+        // The caller's guard keeps the names of all these frames as they are (F2).
         latched.frames(|frame| {
             let hash = hash_of(frame);
             if table.home(hash) == home {
                 next.latch(next.home(hash)).insert(hash, frame);
             }
         });
-        if !cfg!(tidelock_weaken = "skip_moved_mark") {
-            latched.set_moved();
-        }
+        latched.leave(|frame| table.home(hash_of(frame)) == home);
         drop(latched);
         // AcqRel: whoever counts the last home has seen all the others' moves, and publishes them with `current`.
         if table.moved.fetch_add(1, Ordering::AcqRel) + 1 == table.bucket_count() {

@@ -16,17 +16,17 @@
 //!   loads and stores of one probe, never while allocating or doing I/O. Lookups neither take nor see it. Slots
 //!   in buckets further on are claimed by compare-and-swap, since other homes' entries spill there too.
 //! - **T3** A slot's frame number is written before its tag is published and cleared after the tag is gone.
-//! - **T4** While a table is being replaced, a home marked *moved* has all its entries in the next table, and only there
-//!   do they change. Its old entries stay as they are: a lookup that began before the mark finds what it would have found.
-//!   Nothing new is entered into a table that is being replaced, so no frame stands in it twice. An old entry of a frame
-//!   that was used again since may stand in a home that was not moved yet; so a frame gets its new name only after that
-//!   name's home was moved, and is never taken for one of this home's.
+//! - **T4** While a table is being replaced, a home marked *moved* has all its entries in the next table, and only there do
+//!   they change. They are entered there first, then the home is marked, and then they are taken out of the old table. So a
+//!   lookup that finds nothing at home looks for the mark *afterwards*, and one that finds something need not look for it:
+//!   the entry stood there under its guard, and that holds up the reuse of the frame as after any other removal (E1).
+//!   Nothing new is entered into a table that is being replaced, so no frame stands in it twice.
 //! - **T5** There are more slots than frames, so a free slot is always found.
 
 use std::io;
 use std::ptr;
 
-use tidelock_sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use tidelock_sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use tidelock_sync::{hint, thread};
 
 use super::frame::{Entry, FrameNo};
@@ -126,13 +126,16 @@ impl Bucket {
         &self.frames[..SLOTS]
     }
 
-    /// [`MOVED`] if its entries live in the next table (T4), or 0. Asked *before* they are looked at: a frame whose entry was
-    /// left behind in the home when that was moved, and that was evicted since, is not used again while the caller's guard
-    /// lasts.
+    /// Its meta word, for who has looked at its entries, and at those behind it, in vain.
     #[inline(always)]
-    fn moved(&self) -> u64 {
-        // Acquire: pairs with the Release of set_moved(): a `moved` seen leads to a next table that has the entries (T4).
-        self.meta.load(Ordering::Acquire) & MOVED
+    fn meta_afterwards(&self) -> u64 {
+        // Acquire: pairs with the Release of withdraw(): who missed an entry because it was moved finds the mark, and in the next
+        // table the entry (T4).
+        if !cfg!(tidelock_weaken = "moved_unfenced") {
+            fence(Ordering::Acquire);
+        }
+        // Acquire: pairs with the Release of leave(): a mark that is seen leads to a next table.
+        self.meta.load(Ordering::Acquire)
     }
 
     /// Whether entries had to pass it.
@@ -172,25 +175,22 @@ impl Bucket {
 }
 
 impl Home<'_> {
-    /// The first entry that may lead to the hash, without looking whether it does; nobody's if there is none, and if the home
-    /// was moved.
+    /// The first entry that may lead to the hash, without looking whether it does; nobody's if there is none.
     ///
     /// There is no branch in this. Which slot it is, and whether there is one, is as random as the hash; and of lookups whose
     /// memory is far, the more are on their way at once the fewer branches each of them leaves unresolved.
     #[inline(always)]
     pub(crate) fn candidate(self) -> Entry {
-        let unless_moved = (self.bucket.moved() as u32).wrapping_sub(1);
         let slot = self.bucket.tags.matches(self.tag as u16).first_or_end();
         // SAFETY: a slot, or the one behind the last.
-        Entry::from_raw(unsafe { self.bucket.frame(slot) } & unless_moved)
+        Entry::from_raw(unsafe { self.bucket.frame(slot) })
     }
 
     /// Whether the hash stands nowhere: no tag here matches, none had to pass, and none was moved.
     #[inline(always)]
     pub(crate) fn is_without(self) -> bool {
-        // Relaxed: what was entered before is here, or counted, or moved; and old entries stay here when they are moved (T4).
         self.bucket.tags.matches(self.tag as u16).first_or_end() == SLOTS
-            && self.bucket.meta.load(Ordering::Relaxed) & !LATCH == 0
+            && self.bucket.meta_afterwards() & !LATCH == 0
     }
 }
 
@@ -255,32 +255,32 @@ impl Table {
         // An entry may be nobody's by the time it is looked at.
         let accept = |entry: Entry| entry.frame().and_then(&accept);
         let Home { bucket, tag } = self.home_of(hash);
-        if bucket.moved() != 0 {
-            return Probe::Moved;
+        let mut found = bucket.search(tag, accept);
+        let early = cfg!(tidelock_weaken = "moved_early").then(|| bucket.meta_afterwards());
+        if found.is_none() && bucket.is_passed() {
+            found = self.find_further(self.home(hash), tag, &accept);
         }
-        match bucket.search(tag, accept) {
+        match found {
             Some(found) => Probe::Found(found),
-            None if bucket.is_passed() => self.find_further(self.home(hash), tag, &accept),
+            None if early.unwrap_or_else(|| bucket.meta_afterwards()) & MOVED != 0 => Probe::Moved,
             None => Probe::Absent,
         }
     }
 
     /// The buckets behind a home that overflowed.
     #[cold]
-    fn find_further<R>(&self, home: usize, tag: u64, accept: &impl Fn(Entry) -> Option<R>) -> Probe<R> {
+    fn find_further<R>(&self, home: usize, tag: u64, accept: &impl Fn(Entry) -> Option<R>) -> Option<R> {
         let mut index = self.after(home);
         // Bound: once around the table.
         while index != home {
             let bucket = self.bucket(index);
-            if let Some(found) = bucket.search(tag, accept) {
-                return Probe::Found(found);
-            }
-            if !bucket.is_passed() {
-                break;
+            let found = bucket.search(tag, accept);
+            if found.is_some() || !bucket.is_passed() {
+                return found;
             }
             index = self.after(index);
         }
-        Probe::Absent
+        None
     }
 
     /// Takes the latch of a home. Waits for whoever holds it: a thread in the middle of one probe.
@@ -309,11 +309,23 @@ impl Latched<'_> {
         self.table.bucket(self.home).meta.load(Ordering::Relaxed) & MOVED != 0
     }
 
-    /// Marks this home as moved (T4). Its entries stand in the next table.
-    pub(crate) fn set_moved(&self) {
-        // Release: pairs with the Acquire in find(); who sees the mark finds the entries in the next table.
+    /// Marks this home as moved, and then takes its entries out (T4). They stand in the next table. `is_own` tells those of this
+    /// home from the others.
+    pub(crate) fn leave(&self, is_own: impl Fn(FrameNo) -> bool) {
+        let take_out = |bucket: &Bucket, slot, frame| {
+            if is_own(frame) {
+                withdraw(bucket, slot);
+            }
+        };
+        if cfg!(tidelock_weaken = "moved_late") {
+            self.entries(take_out);
+        }
+        // Release: pairs with the Acquire in meta_afterwards().
         let release = unless(cfg!(tidelock_weaken = "moved_release"), Ordering::Release);
-        self.table.bucket(self.home).meta.fetch_or(MOVED, release);
+        if !cfg!(tidelock_weaken = "moved_unmarked") {
+            self.table.bucket(self.home).meta.fetch_or(MOVED, release);
+        }
+        self.entries(take_out);
     }
 
     /// Looks for an entry as a lookup does.
@@ -378,17 +390,21 @@ impl Latched<'_> {
         }
     }
 
-    /// Every frame that an entry of this home can stand for: those in the home, and, as far as it overflowed, behind it.
-    /// Among them may be entries of other homes.
+    /// Every frame that an entry of this home can stand for. Among them may be entries of other homes.
     pub(crate) fn frames(&self, mut each: impl FnMut(FrameNo)) {
+        self.entries(|_, _, frame| each(frame));
+    }
+
+    /// The entries in the home, and, as far as it overflowed, behind it.
+    fn entries(&self, mut each: impl FnMut(&Bucket, usize, FrameNo)) {
         let mut index = self.home;
         // Bound: once around the table.
         for _ in 0..self.table.bucket_count() {
             let bucket = self.table.bucket(index);
-            for slot in bucket.slots() {
+            for (slot, frame) in bucket.slots().iter().enumerate() {
                 // Acquire: pairs with the Release of claim_slot(); the header is filled in.
-                if let Some(frame) = Entry::from_raw(slot.load(Ordering::Acquire)).frame() {
-                    each(frame);
+                if let Some(frame) = Entry::from_raw(frame.load(Ordering::Acquire)).frame() {
+                    each(bucket, slot, frame);
                 }
             }
             // Relaxed: the latch orders this home's own overflow.
@@ -429,10 +445,11 @@ fn publish(bucket: &Bucket, slot: usize, tag: u64) {
 /// Takes a slot's entry away (T3).
 fn withdraw(bucket: &Bucket, slot: usize) {
     let (word, shift) = lane(slot);
-    // Release: the slot is free only after its tag is gone. A lookup that saw the tag finds a frame that refuses it.
-    bucket.tags.0[word].fetch_and(!(0xffff << shift), Ordering::Release);
-    // Release: pairs with claim_slot().
-    bucket.slots()[slot].store(0, Ordering::Release);
+    // Release, both: pairs with the Acquire in meta_afterwards(), whoever misses it sees why; and with claim_slot(), the slot is
+    // free only after its tag is gone. A lookup that saw the tag finds a frame that refuses it, or nobody.
+    let release = unless(cfg!(tidelock_weaken = "withdraw_release"), Ordering::Release);
+    bucket.tags.0[word].fetch_and(!(0xffff << shift), release);
+    bucket.slots()[slot].store(0, release);
 }
 
 /// The slot of `bucket` that leads to `frame`.

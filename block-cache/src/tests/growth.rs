@@ -62,9 +62,9 @@ fn an_insertion_moves_its_own_home_or_helps_along_but_never_both() {
     assert_eq!(moved(), 3, "two others");
 }
 
-/// An entry that overflowed stays in the next bucket of the old table when its home was moved. When its frame holds another
-/// block by the time that bucket's home is moved, the mover must not take the old entry for one of the new block: it would
-/// stand in the new table before its own insertion, which would then lose to itself.
+/// An entry that overflowed stands in the next bucket of the old table, whose home is moved later. When its frame holds another
+/// block by then, one of that very home, the mover must not come across the old entry and take it for the new block's: it
+/// would stand in the new table before its own insertion, which would then lose to itself.
 #[test]
 fn b1_a_frame_that_is_used_again_while_the_table_grows_is_entered_once() {
     let core = core();
@@ -84,9 +84,9 @@ fn b1_a_frame_that_is_used_again_while_the_table_grows_is_entered_once() {
     assert_eq!(core.pin_block(next.blkno), None, "it stood there once");
 }
 
-/// The old entry of a home that was moved stays when its block is evicted. When its frame is to hold the same block again, and
-/// is named and not entered yet, no lookup may come across it there: whoever enters the block may still find another's frame
-/// in the new table, and make its own free again at once.
+/// A block is evicted whose home was moved. When its frame is to hold the same block again, and is named and not entered yet, no
+/// lookup may come across it by an entry in the old table: whoever enters the block may still find another's frame in the
+/// new table, and make its own free again at once.
 #[test]
 fn t4_what_stands_in_a_home_that_was_moved_is_not_found_there() {
     let core = core();

@@ -25,7 +25,7 @@ fn hash(frame: FrameNo) -> Hash {
 
 fn small() -> Arc<Small> {
     let index = Index::new(SLOTS).expect("a model takes its memory from the heap");
-    let frames = Frames::reserve(3, BlockSize::MIN).expect("as above");
+    let frames = Frames::reserve(2 * SLOTS, BlockSize::MIN).expect("as above");
     Arc::new(Small { index, domain: Domain::new(true), frames })
 }
 
@@ -62,15 +62,43 @@ fn loom_index_growth_never_hides_a_block() {
     model(|| {
         let small = small();
         small.insert(0);
+        let reader = thread::spawn({
+            let small = small.clone();
+            move || {
+                assert!(small.has(0), "S-13: missed although it was there all the time");
+                assert!(!small.has(2), "it was never there");
+            }
+        });
+        // One guard for both: its beginning is a fence, and one between them would do what the mark has to.
+        let guard = small.domain.guard();
         small.grow();
+        small.insert(1);
+        drop(guard);
+        reader.join().unwrap();
+        assert!(small.has(0) && small.has(1));
+        small.index.collect(&small.domain);
+    });
+}
+
+#[test]
+fn loom_index_growth_never_hides_a_block_that_stands_behind_its_home() {
+    model(|| {
+        let small = small();
+        let guard = small.domain.guard();
+        let home = small.index.current().latch(0);
+        // The home is full of entries of the other one, as if they had found no room there.
+        let others = (0..SLOTS).map(|at| small.frames.number(2 * at + 1));
+        others.chain([small.frames.number(0)]).for_each(|frame| home.insert(hash(frame), frame));
+        drop((home, guard));
         let reader = thread::spawn({
             let small = small.clone();
             move || assert!(small.has(0), "S-13: missed although it was there all the time")
         });
-        small.insert(1);
+        let guard = small.domain.guard();
+        small.grow();
+        small.index.make_way(&small.domain, hash(small.frames.number(0)), hash);
+        drop(guard);
         reader.join().unwrap();
-        assert!(small.has(0) && small.has(1));
-        small.index.collect(&small.domain);
     });
 }
 
