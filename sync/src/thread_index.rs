@@ -66,9 +66,12 @@ mod cached {
     use super::leases::Lease;
     use std::cell::Cell;
 
+    /// Beyond every array that a number may be looked up in.
+    const UNKNOWN: usize = usize::MAX;
+
     thread_local! {
-        /// The thread's number plus one, 0 before it has one. No destructor, so reading it is a single load.
-        static CACHED: Cell<usize> = const { Cell::new(0) };
+        /// The thread's number, or [`UNKNOWN`] before it has one. No destructor, so reading it is a single load.
+        static CACHED: Cell<usize> = const { Cell::new(UNKNOWN) };
         static LEASE: Lease = Lease::take();
     }
 
@@ -76,15 +79,15 @@ mod cached {
     #[inline(always)]
     pub fn thread_index() -> usize {
         match CACHED.get() {
-            0 => lease(),
-            number => number - 1,
+            UNKNOWN => lease(),
+            number => number,
         }
     }
 
     /// The calling thread's number, if it was asked for before: without a call.
     #[inline(always)]
     pub fn known_thread_index() -> Option<usize> {
-        CACHED.get().checked_sub(1)
+        Some(CACHED.get()).filter(|number| *number != UNKNOWN)
     }
 
     #[cold]
@@ -96,12 +99,12 @@ mod cached {
             std::mem::forget(lease);
             number
         });
-        CACHED.set(number + 1);
+        CACHED.set(number);
         number
     }
 
     pub(super) fn forget_cached() {
-        CACHED.set(0);
+        CACHED.set(UNKNOWN);
     }
 }
 

@@ -172,12 +172,8 @@ impl Core {
     fn accept_image(&self, entry: Entry, wanted: BlockRef, magic: Magic) -> Option<FrameNo> {
         let header = self.frames.header_at(entry);
         // F2: stable under the guard. F3: the phase is looked at first.
-        if !header.is_readable_image(wanted, magic) {
-            return None;
-        }
-        header.warm();
         // SAFETY: F1: nobody's header is not readable.
-        Some(unsafe { entry.known_frame() })
+        header.accept(wanted, magic).then(|| unsafe { entry.known_frame() })
     }
 
     /// Pins the frame that holds exactly this image, verified, and counts the hit, where that is as simple as it mostly is: the

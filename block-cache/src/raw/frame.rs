@@ -22,7 +22,7 @@ use tidelock_format::{BlockNo, BlockRef, BlockSize, Magic, Seq};
 use tidelock_sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::arena::Arena;
-use super::identity;
+use super::identity::{self, Identity};
 use super::region::{Region, Zeroed};
 use super::state::State;
 
@@ -90,6 +90,8 @@ pub(crate) struct FrameHeader {
     magic: AtomicU32,
     /// How often it was used lately; saturates, so that a hot block's hits stop writing.
     pub(crate) heat: AtomicU8,
+    /// Zero for ever: compared along with the rest.
+    _zero: [u8; 3],
 }
 
 const _: () = assert!(cfg!(any(tidelock_loom, tidelock_shuttle)) || size_of::<FrameHeader>() == 64);
@@ -104,6 +106,7 @@ unsafe impl Zeroed for FrameHeader {
             seq: AtomicU64::new(0),
             magic: AtomicU32::new(0),
             heat: AtomicU8::new(0),
+            _zero: [0; 3],
         }
     }
 }
@@ -135,10 +138,18 @@ impl FrameHeader {
         BlockRef::new(self.blkno(), self.seq())
     }
 
-    /// Whether lookups can find it, and it holds the image `wanted` of kind `magic`, verified.
+    /// Whether lookups can find it, and it holds the image `wanted` of kind `magic`, verified. Marks it used if so, which writes
+    /// only if that changes something.
     #[inline(always)]
-    pub(crate) fn is_readable_image(&self, wanted: BlockRef, magic: Magic) -> bool {
-        identity::is_readable_image(self, wanted, magic)
+    pub(crate) fn accept(&self, wanted: BlockRef, magic: Magic) -> bool {
+        match identity::compare(self, wanted, magic) {
+            Identity::Hot => true,
+            Identity::Cooler => {
+                self.warm();
+                true
+            }
+            Identity::Other => false,
+        }
     }
 
     /// Names the block. The caller owns the frame (F2).
@@ -157,7 +168,7 @@ impl FrameHeader {
     /// Marks it used. Writes only if that changes something.
     #[inline(always)]
     pub(crate) fn warm(&self) {
-        // Relaxed, both: a hint; two hits at a time may count as one.
+        // Relaxed, both: a hint; two hits at a time may count as one. Looked at once more: others may have warmed it since.
         let heat = self.heat.load(Ordering::Relaxed);
         if heat < HEAT_MAX {
             self.heat.store(heat + 1, Ordering::Relaxed);

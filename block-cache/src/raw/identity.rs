@@ -1,20 +1,32 @@
 //! Comparing a frame's header with what a reader wants: is it readable, and is it that image?
 //!
-//! State, block number, seq and magic lie side by side in the header. With vectors they are two loads, one comparison and one
-//! branch instead of four each. What a processor keeps in flight is bounded by loads and branches, and a cache that is
-//! larger than the processor's own lives from having many lookups in flight.
+//! State, block number, seq, magic and heat lie side by side in the header. With vectors they are two loads, one comparison and
+//! one branch instead of five each. What a processor keeps in flight is bounded by loads, branches and instructions, and a
+//! cache that is larger than the processor's own lives from having many lookups in flight.
 
 use tidelock_format::{BlockRef, Magic};
 
 use super::frame::FrameHeader;
 
-/// Whether `header` is that of a readable frame that holds the image `wanted` of kind `magic`.
+/// What a header says of the image that a reader wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Identity {
+    /// It is that one, readable, and as hot as can be: a hit has nothing to write.
+    Hot,
+    /// It is that one, readable, and was not used so often.
+    Cooler,
+    /// It is another, or not readable.
+    Other,
+}
+
+/// What `header` says of the image `wanted` of kind `magic`.
 ///
-/// **Ordering.** The state is read before seq and magic (F3), and whoever is told yes sees the bytes (the state's Acquire).
+/// **Ordering.** The state is read before seq and magic (F3), and whoever is told `Hot` or `Cooler` sees the bytes (the state's
+/// Acquire).
 #[inline(always)]
-pub(super) fn is_readable_image(header: &FrameHeader, wanted: BlockRef, magic: Magic) -> bool {
+pub(super) fn compare(header: &FrameHeader, wanted: BlockRef, magic: Magic) -> Identity {
     #[cfg(all(target_arch = "x86_64", not(any(tidelock_loom, tidelock_shuttle, miri))))]
-    return vector::is_readable_image(header, wanted, magic);
+    return vector::compare(header, wanted, magic);
     #[cfg(any(not(target_arch = "x86_64"), tidelock_loom, tidelock_shuttle, miri))]
     return field_by_field(header, wanted, magic);
 }
@@ -22,11 +34,20 @@ pub(super) fn is_readable_image(header: &FrameHeader, wanted: BlockRef, magic: M
 /// The same as it is meant.
 #[cfg(any(test, any(not(target_arch = "x86_64"), tidelock_loom, tidelock_shuttle, miri)))]
 #[inline(always)]
-fn field_by_field(header: &FrameHeader, wanted: BlockRef, magic: Magic) -> bool {
-    header.state.load().is_readable()
+fn field_by_field(header: &FrameHeader, wanted: BlockRef, magic: Magic) -> Identity {
+    use crate::raw::frame::HEAT_MAX;
+    use tidelock_sync::unmodelled::Ordering;
+
+    let is_wanted = header.state.load().is_readable()
         && header.blkno() == wanted.blkno
         && header.seq() == wanted.seq
-        && header.magic() == magic
+        && header.magic() == magic;
+    // Relaxed: a hint.
+    match is_wanted.then(|| header.heat.load(Ordering::Relaxed)) {
+        None => Identity::Other,
+        Some(HEAT_MAX) => Identity::Hot,
+        Some(_) => Identity::Cooler,
+    }
 }
 
 /// With SSE2, which every x86-64 has.
@@ -34,17 +55,24 @@ fn field_by_field(header: &FrameHeader, wanted: BlockRef, magic: Magic) -> bool 
 mod vector {
     use std::arch::asm;
     use std::arch::x86_64::{
-        __m128i, _mm_and_si128, _mm_cmpeq_epi8, _mm_cvtsi64_si128, _mm_movemask_epi8, _mm_set_epi64x,
-        _mm_unpacklo_epi64,
+        __m128i, _mm_and_si128, _mm_cmpeq_epi8, _mm_cvtsi64_si128, _mm_movemask_epi8, _mm_or_si128,
+        _mm_set_epi64x, _mm_unpacklo_epi64,
     };
+    use std::mem::offset_of;
 
     use tidelock_format::{BlockRef, Magic};
 
-    use crate::raw::frame::FrameHeader;
+    use super::Identity;
+    use crate::raw::frame::{FrameHeader, HEAT_MAX};
     use crate::raw::state::Word;
 
+    const _: () = assert!(offset_of!(FrameHeader, heat) == 28, "heat is byte 12 of the second half");
+
+    /// The heat in the second half.
+    const HEAT_SHIFT: u32 = 32;
+
     #[inline(always)]
-    pub(super) fn is_readable_image(header: &FrameHeader, wanted: BlockRef, magic: Magic) -> bool {
+    pub(super) fn compare(header: &FrameHeader, wanted: BlockRef, magic: Magic) -> Identity {
         let halves = load(header);
         // SAFETY: SSE2 is part of x86-64.
         unsafe { with_sse2(halves, wanted, magic) }
@@ -52,16 +80,21 @@ mod vector {
 
     #[inline]
     #[target_feature(enable = "sse2")]
-    fn with_sse2(halves: [__m128i; 2], wanted: BlockRef, magic: Magic) -> bool {
+    fn with_sse2(halves: [__m128i; 2], wanted: BlockRef, magic: Magic) -> Identity {
         let pair = |low: u64, high: u64| {
             _mm_unpacklo_epi64(_mm_cvtsi64_si128(low.cast_signed()), _mm_cvtsi64_si128(high.cast_signed()))
         };
-        // Pins, and what follows the magic, do not matter.
+        let are_same = |first, second| _mm_movemask_epi8(_mm_and_si128(first, second)) == 0xffff;
+        // Pins do not matter.
         let first = _mm_and_si128(halves[0], _mm_set_epi64x(-1, Word::READABLE_MASK.cast_signed()));
-        let second = _mm_and_si128(halves[1], _mm_set_epi64x(u32::MAX.into(), -1));
         let first = _mm_cmpeq_epi8(first, pair(Word::READABLE, wanted.blkno.0));
-        let second = _mm_cmpeq_epi8(second, pair(wanted.seq.0, magic.0.into()));
-        _mm_movemask_epi8(_mm_and_si128(first, second)) == 0xffff
+        let hot = u64::from(magic.0) | u64::from(HEAT_MAX) << HEAT_SHIFT;
+        let second = _mm_cmpeq_epi8(halves[1], pair(wanted.seq.0, hot));
+        if are_same(first, second) {
+            return Identity::Hot;
+        }
+        let whatever_heat = _mm_set_epi64x(0xff << HEAT_SHIFT, 0);
+        if are_same(first, _mm_or_si128(second, whatever_heat)) { Identity::Cooler } else { Identity::Other }
     }
 
     /// State and block number, and then seq and magic with the heat.
@@ -91,6 +124,7 @@ mod tests {
     use tidelock_format::{BlockNo, Seq};
 
     use super::*;
+    use crate::raw::frame::HEAT_MAX;
     use crate::raw::region::Region;
     use crate::raw::state::Phase;
 
@@ -111,7 +145,7 @@ mod tests {
             phase in prop_oneof![2 => Just(Phase::Clean), 1 => Just(Phase::Loaded), 1 => Just(Phase::Dirty)],
             pins in prop_oneof![Just(0), Just(1), 0..1u64 << 31],
             is_hidden: bool,
-            heat: u8,
+            heat in prop_oneof![Just(HEAT_MAX), 0..HEAT_MAX],
         ) {
             let headers = Region::<FrameHeader>::reserve(1).unwrap();
             // SAFETY: there is one.
@@ -124,9 +158,13 @@ mod tests {
                 prop_assert!(header.state.hide());
             }
             let is_same = blkno == WANTED.blkno.0 && seq == WANTED.seq.0 && magic as u32 == MAGIC.0;
-            let expected = is_same && phase == Phase::Clean && !is_hidden;
+            let expected = match is_same && phase == Phase::Clean && !is_hidden {
+                true if heat == HEAT_MAX => Identity::Hot,
+                true => Identity::Cooler,
+                false => Identity::Other,
+            };
             prop_assert_eq!(field_by_field(header, WANTED, MAGIC), expected);
-            prop_assert_eq!(is_readable_image(header, WANTED, MAGIC), expected);
+            prop_assert_eq!(compare(header, WANTED, MAGIC), expected);
         }
     }
 }
