@@ -1,9 +1,9 @@
 //! Random reads of blocks that are not cached, each verified, with several in flight: what the way through the cache adds to
 //! the device's own time.
 //!
-//! At depth 1 each thread reads a block and waits for it. Otherwise it keeps a window of reads: as many as have come back
-//! are replaced by new ones, submitted as one batch, before what has come is verified, so the device reads while checksums
-//! are computed. The cache is made so small that hardly any read is a hit.
+//! At depth 1 each thread reads a block and waits for it. Otherwise it keeps a window of reads: as many as have come back,
+//! or were hits, are replaced by new ones, submitted as one batch, before what has come is verified, so the device reads
+//! while checksums are computed. The cache is made so small that hardly any read is a hit.
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -93,7 +93,10 @@ impl<'a> Window<'a> {
         let in_flight = self.reads.in_flight();
         let ended = self.reads.len() - in_flight;
         self.start(self.depth - in_flight);
-        for _ in 0..ended {
+        // What was a hit keeps the device no busier: another is read in its place.
+        let hits = self.depth - self.reads.in_flight();
+        self.start(hits);
+        for _ in 0..ended + hits {
             let Some((wanted, result)) = self.reads.try_next() else { break };
             if let Some(start) = self.started.remove(&wanted) {
                 samples.took(start.elapsed());
