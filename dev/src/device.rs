@@ -42,7 +42,8 @@ pub trait BlockDevice: Send + Sync + fmt::Debug + 'static {
     }
 
     /// Delivers completions on the calling thread until `done` holds, or until `deadline`; tells whether `done` held.
-    /// Blocks while there is nothing to deliver.
+    /// Blocks while there is nothing to deliver. With a deadline that has passed it delivers what has completed, and never
+    /// blocks.
     ///
     /// Without a deadline the thread may make a transfer itself that lies queued, its own or another's, and then it blocks
     /// until that has ended; with one it never does.

@@ -150,20 +150,24 @@ impl Driver {
 
     fn sit(&self, source: &impl Source, done: Done<'_>, deadline: Option<Instant>) -> bool {
         let _seat = Seat(self);
+        let is_late = || deadline.is_some_and(|deadline| deadline <= Instant::now());
+        // Who comes with no time to wait sees what has completed all the same, or who asks again and again would never see it.
+        let mut has_looked = false;
         loop {
             if done() {
                 source.start();
                 return true;
             }
-            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            if has_looked && is_late() {
                 source.start();
                 return false;
             }
+            has_looked = true;
             if source.deliver() {
                 if !cfg!(tidelock_weaken = "bench_uncalled") {
                     self.call_done();
                 }
-            } else {
+            } else if !is_late() {
                 source.wait(deadline);
             }
         }

@@ -32,6 +32,7 @@ macro_rules! suite {
             a_thread_waits_for_what_another_submits,
             a_thread_is_woken_by_the_refusal_of_anothers_request,
             a_deadline_ends_the_drive,
+            who_has_no_time_to_wait_sees_what_has_completed,
             a_future_completes_though_no_thread_drives,
             a_future_completes_beside_driving_threads,
             what_a_dropped_future_started_still_completes,
@@ -294,6 +295,18 @@ fn a_deadline_ends_the_drive(make: Make) {
         }
     });
     blocking::read(device, range(0, 4096)).unwrap();
+}
+
+/// It asks again and again, and nobody else drives.
+fn who_has_no_time_to_wait_sees_what_has_completed(make: Make) {
+    let subject = make(SHAPE);
+    let device = &*subject.device;
+    let collector = Collector::new();
+    device.queue(&mut vec![collector.read(device, 0, range(0, 4096))]);
+    let give_up = Instant::now() + Duration::from_secs(30);
+    while !device.drive(&|| collector.count() == 1, Some(Instant::now())) {
+        assert!(Instant::now() < give_up, "it has completed long since");
+    }
 }
 
 /// Wakes a thread, for a future polled by hand.
