@@ -74,8 +74,15 @@ fn inside(folder: &Path) {
     source.read(&mut reading).unwrap();
     assert_eq!(reading.room.unwrap().limit_bytes, LIMIT);
 
+    for size in [BlockSize::MIN, BlockSize::DEFAULT] {
+        make_room(source.clone(), folder, size);
+    }
+}
+
+/// A cache of blocks of `size` beside a neighbour who needs memory.
+fn make_room(source: CgroupSource, folder: &Path, size: BlockSize) {
     let budget = MemoryBudget::fixed(40 * MIB);
-    let cache = full_cache(&budget);
+    let cache = full_cache(&budget, size);
     let mut watch = BudgetWatch::new(&budget, BudgetRule::between(4 * MIB, 40 * MIB)).source(source);
     assert_eq!(watch.poll_once().limit_bytes, 40 * MIB, "there is room enough");
 
@@ -88,7 +95,7 @@ fn inside(folder: &Path) {
     assert!(cache.stats().used_bytes <= adjustment.limit_bytes);
     // What was given back is memory that others can have, at once and also out of huge pages.
     let (freed, fell) = (before - budget.used(), used_before.saturating_sub(used_in(folder)));
-    assert!(fell >= freed / 2, "{freed} bytes were freed, and the cgroup uses {fell} less");
+    assert!(fell >= freed / 2, "{size}: {freed} bytes were freed, and the cgroup uses {fell} less");
     println!("made room: {before} -> {} bytes beside {}", budget.used(), neighbour.len());
 }
 
@@ -99,8 +106,7 @@ fn used_in(folder: &Path) -> u64 {
     text.trim().parse().expect("a number of bytes")
 }
 
-fn full_cache(budget: &MemoryBudget) -> BlockCache {
-    let size = BlockSize::DEFAULT;
+fn full_cache(budget: &MemoryBudget, size: BlockSize) -> BlockCache {
     let device = Arc::new(MemDevice::new(128 * MIB));
     let builder = BlockCache::builder(device).block_size(size).capacity(40 * MIB).budget(budget);
     let cache = builder.build().unwrap();

@@ -21,6 +21,7 @@ use super::evict::Walked;
 use super::frame::{Entry, FrameHeader, FrameNo, Frames};
 use super::index::Index;
 use super::orphans::{KeepAlive, Orphanage};
+use super::pages::Pages;
 use super::pin::Pin;
 use super::policy::{Part, Policy};
 use super::pool::{Pool, Stash};
@@ -84,6 +85,8 @@ pub(crate) enum Claim {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) size: BlockSize,
+    /// What memory for blocks should come in.
+    pub(crate) pages: Pages,
     /// Frames for blocks.
     pub(crate) capacity: usize,
     /// Frames that the capacity may be raised to.
@@ -115,7 +118,7 @@ impl Core {
     pub(crate) fn new(plan: Plan, hasher: RandomState, charge: Charge) -> io::Result<Self> {
         let total = plan.capacity_max + plan.reserve;
         Ok(Self {
-            frames: Frames::reserve(total, plan.size)?,
+            frames: Frames::reserve(total, plan.size, plan.pages)?,
             // Should the index never be able to grow, it still has room for more than the reserve (T7): the slots are twice
             // as many as what it is made for, and nine tenths of them may be used.
             index: Index::new(plan.expected.max((plan.reserve + 2) * 10 / 18 + 1))?,

@@ -23,6 +23,7 @@ use tidelock_sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::arena::Arena;
 use super::identity::{self, Identity};
+use super::pages::Pages;
 use super::region::{Region, Zeroed};
 use super::state::State;
 
@@ -184,14 +185,14 @@ pub(crate) struct Frames {
 }
 
 impl Frames {
-    /// Reserves `count` frames of `size`. Takes no memory yet.
-    pub(crate) fn reserve(count: usize, size: BlockSize) -> io::Result<Self> {
+    /// Reserves `count` frames of `size`, whose images come in `pages`. Takes no memory yet.
+    pub(crate) fn reserve(count: usize, size: BlockSize, pages: Pages) -> io::Result<Self> {
         assert!(
             count < u32::MAX as usize - 1,
             "F1: a frame number has 32 bits, and two of its values mean no frame"
         );
         // One header more: nobody's.
-        Ok(Self { headers: Region::reserve(count + 1)?, arena: Arena::reserve(count, size)? })
+        Ok(Self { headers: Region::reserve(count + 1)?, arena: Arena::reserve(count, size, pages)? })
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -244,8 +245,12 @@ impl Frames {
         self.arena.address(frame.index())
     }
 
-    /// Gives the memory behind the bytes of an owned frame back to the system. They are zero when next touched.
-    pub(crate) fn release(&self, frame: FrameNo) {
-        self.arena.release(frame.index());
+    /// Gives the memory behind the bytes of owned frames, which are in order, back to the system. They are zero when next
+    /// touched.
+    pub(crate) fn release(&self, frames: &[FrameNo]) {
+        debug_assert!(frames.is_sorted());
+        for neighbours in frames.chunk_by(|frame, next| frame.index() + 1 == next.index()) {
+            self.arena.release(neighbours[0].index(), neighbours.len());
+        }
     }
 }

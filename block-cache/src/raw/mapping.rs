@@ -5,17 +5,10 @@ use std::ptr::NonNull;
 
 use memmap2::{Advice, MmapOptions, MmapRaw, UncheckedAdvice};
 
+use super::pages::Pages;
+
 /// A huge page.
 const HUGE: usize = 2 << 20;
-
-/// Which pages the memory should come in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pages {
-    /// Ordinary ones.
-    Small,
-    /// Huge ones, from a length that is worth one. A wish: a kernel without them serves ordinary ones.
-    Huge,
-}
 
 /// Some bytes of address space, aligned to a page, and to a huge page where those were asked for.
 #[derive(Debug)]

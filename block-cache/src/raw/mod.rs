@@ -26,6 +26,7 @@ pub(crate) mod map;
 #[cfg(not(any(tidelock_loom, tidelock_shuttle)))]
 mod mapping;
 pub(crate) mod orphans;
+pub(crate) mod pages;
 pub(crate) mod pin;
 pub(crate) mod policy;
 pub(crate) mod pool;

@@ -274,11 +274,12 @@ mod tests {
     use tidelock_format::BlockSize;
 
     use super::*;
+    use crate::raw::pages::Pages;
 
     /// The counts are guesses: a part may be said to hold blocks and be empty.
     #[test]
     fn a_walk_through_an_empty_part_goes_on_in_the_other() {
-        let frames = Frames::reserve(100, BlockSize::MIN).unwrap();
+        let frames = Frames::reserve(100, BlockSize::MIN, Pages::Small).unwrap();
         let policy = Policy::new(100, 100, 100).unwrap();
         let frame = frames.number(7);
         policy.admit(frame, frames.header(frame), Hash(1), 0);

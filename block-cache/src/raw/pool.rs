@@ -253,7 +253,10 @@ impl Pool {
             return 0;
         }
         let keep = stash.ready.len() - count;
-        stash.ready.range(keep..).for_each(|frame| core.frames.release(*frame));
+        // In order: what lies side by side goes in one piece.
+        let leaving = &mut stash.ready.make_contiguous()[keep..];
+        leaving.sort_unstable();
+        core.frames.release(leaving);
         let mut spare = lock(&self.spare);
         spare.returned.extend(stash.ready.drain(keep..));
         // Relaxed: changed under the mutex of `spare` alone.

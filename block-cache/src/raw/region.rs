@@ -17,7 +17,8 @@ pub(crate) unsafe trait Zeroed: Sync {
 #[cfg(not(any(tidelock_loom, tidelock_shuttle)))]
 mod imp {
     use super::{Zeroed, io};
-    use crate::raw::mapping::{Mapping, Pages};
+    use crate::raw::mapping::Mapping;
+    use crate::raw::pages::Pages;
     use std::marker::PhantomData;
     use std::ptr::NonNull;
 

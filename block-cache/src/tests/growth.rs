@@ -8,6 +8,7 @@ use super::rig::MAGIC;
 use crate::budget::Charge;
 use crate::raw::core::{Core, Plan, Purpose};
 use crate::raw::frame::FrameNo;
+use crate::raw::pages::Pages;
 use crate::raw::state::{Phase, Word};
 use crate::raw::table::SLOTS;
 
@@ -22,6 +23,7 @@ const BEHIND: u64 = 10;
 fn core() -> Core {
     let plan = Plan {
         size: BlockSize::MIN,
+        pages: Pages::Small,
         capacity: 24,
         capacity_max: 24,
         reserve: 0,

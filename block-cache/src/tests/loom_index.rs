@@ -6,6 +6,7 @@ use tidelock_sync::{Arc, model, thread};
 use crate::raw::epoch::Domain;
 use crate::raw::frame::{FrameNo, Frames};
 use crate::raw::index::Index;
+use crate::raw::pages::Pages;
 use crate::raw::table::{Hash, SLOTS};
 
 /// What an index for one bucket's blocks has: one would be too full.
@@ -25,7 +26,7 @@ fn hash(frame: FrameNo) -> Hash {
 
 fn small() -> Arc<Small> {
     let index = Index::new(SLOTS).expect("a model takes its memory from the heap");
-    let frames = Frames::reserve(2 * SLOTS, BlockSize::MIN).expect("as above");
+    let frames = Frames::reserve(2 * SLOTS, BlockSize::MIN, Pages::Small).expect("as above");
     Arc::new(Small { index, domain: Domain::new(true), frames })
 }
 

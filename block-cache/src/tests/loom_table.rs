@@ -3,6 +3,7 @@
 use tidelock_sync::{Arc, UnsafeCell, model, thread};
 
 use crate::raw::frame::{FrameNo, Frames};
+use crate::raw::pages::Pages;
 use crate::raw::table::{Hash, Probe, Table};
 use tidelock_format::BlockSize;
 
@@ -26,7 +27,7 @@ fn small() -> Arc<Small> {
 }
 
 fn frames() -> [FrameNo; 2] {
-    let frames = Frames::reserve(2, BlockSize::MIN).expect("as above");
+    let frames = Frames::reserve(2, BlockSize::MIN, Pages::Small).expect("as above");
     [frames.number(0), frames.number(1)]
 }
 

@@ -9,6 +9,7 @@ use crate::raw::core::{Core, NotSimple, Plan, Purpose};
 use crate::raw::epoch::Guard;
 use crate::raw::frame::FrameNo;
 use crate::raw::orphans::KeepAlive;
+use crate::raw::pages::Pages;
 use crate::raw::pin::Pin;
 
 pub(crate) const MAGIC: Magic = Magic(0x4c4f_434b);
@@ -27,6 +28,7 @@ pub(crate) fn core(frames: usize) -> Arc<Core> {
 pub(crate) fn bare_core(frames: usize) -> Core {
     let plan = Plan {
         size: BlockSize::MIN,
+        pages: Pages::Small,
         capacity: frames,
         capacity_max: frames,
         reserve: 0,
