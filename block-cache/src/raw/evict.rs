@@ -8,7 +8,8 @@ use super::policy::{LOOKS_MAX, PROMOTION_HEAT, Part, WARM_LOOKS_MAX};
 use super::pool::Stash;
 use super::state::Evicted;
 
-/// Pinned blocks met on probation after which this eviction looks in main.
+/// Pinned blocks met on probation, by however many evictions, after which one looks in main. The next then look at one on
+/// probation each, until one can be had there again.
 const PINNED_ON_PROBATION_MAX: usize = 8;
 
 /// What walking came to.
@@ -41,7 +42,11 @@ impl Core {
         let guard = self.domain.guard();
         stash.look_at_own_pins(guard.slot());
         for _ in 0..want {
-            let Some(frame) = self.evict_one(stash, &mut walked) else { break };
+            let Some(frame) = self.evict_one(stash, &mut walked) else {
+                // Nor could anything be had in main: the next looks at probation thoroughly.
+                stash.pinned_on_probation = 0;
+                break;
+            };
             stash.retire(frame);
             walked.freed += 1;
         }
@@ -52,9 +57,11 @@ impl Core {
 
     fn evict_one(&self, stash: &mut Stash, walked: &mut Walked) -> Option<FrameNo> {
         let mut coldest: Option<(u8, FrameNo)> = None;
-        let (mut warm_looks, mut pinned_looks, mut promoted) = (0, 0, false);
+        let (mut warm_looks, mut promoted) = (0, false);
+        stash.pinned_on_probation = stash.pinned_on_probation.min(PINNED_ON_PROBATION_MAX - 1);
         for _ in 0..LOOKS_MAX {
-            let part = self.policy.part_to_walk(promoted || pinned_looks >= PINNED_ON_PROBATION_MAX);
+            let is_held = stash.pinned_on_probation >= PINNED_ON_PROBATION_MAX;
+            let part = self.policy.part_to_walk(promoted || is_held);
             let (frame, part) = self.policy.next(part, &self.frames, &mut stash.spans)?;
             walked.visited += 1;
             let header = self.header(frame);
@@ -62,11 +69,14 @@ impl Core {
             let heat = header.heat.load(Ordering::Relaxed);
             let keep_from = if part == Part::Probation { PROMOTION_HEAT } else { 1 };
             if heat < keep_from {
-                if self.try_evict(stash, frame, part) {
+                let is_evicted = self.try_evict(stash, frame, part);
+                if part == Part::Probation {
+                    stash.pinned_on_probation = if is_evicted { 0 } else { stash.pinned_on_probation + 1 };
+                }
+                if is_evicted {
                     return Some(frame);
                 }
                 walked.pinned += 1;
-                pinned_looks += 1;
                 continue;
             }
             walked.rotated += 1;

@@ -55,6 +55,8 @@ pub(crate) struct Stash {
     walked: Walked,
     /// Evictions that frames taken from here are to be paid for with.
     pub(crate) due: usize,
+    /// Pinned blocks that its evictions met on probation since they last had one there.
+    pub(crate) pinned_on_probation: usize,
 }
 
 /// Frames out of circulation: given back, or never used yet.

@@ -176,6 +176,23 @@ fn a_scan_costs_no_more_than_two_looks_for_each_block() {
     rig::close_clean(cache);
 }
 
+/// L-02: where readers hold all that was read lately, eviction does not look at each of those again for every block it frees.
+#[test]
+fn a_window_of_held_blocks_costs_no_more_than_four_looks_for_each_block() {
+    let cache = rig::builder(rig::device(), 256).build().unwrap();
+    let mut window = std::collections::VecDeque::new();
+    for blkno in 1..4000 {
+        window.push_back(cache.insert(some(blkno), MAGIC, |_| {}).unwrap());
+        if window.len() > 128 {
+            window.pop_front();
+        }
+    }
+    let events = cache.stats().events;
+    assert!(events.shrink_visited <= 4 * events.shrink_freed, "{events:?}");
+    drop(window);
+    rig::close_clean(cache);
+}
+
 /// A commit makes progress when readers hold everything, and so do they once one of them lets go.
 #[test]
 fn the_reserve_is_for_writers_when_readers_pin_everything() {
