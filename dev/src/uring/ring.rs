@@ -30,9 +30,11 @@ const KNOCK: u64 = u64::MAX;
 /// Tries to enter the kernel before leaving what is queued to the next who enters.
 const ENTER_RETRIES_MAX: u32 = 64;
 
-/// Completions taken from the queue at a time. Few, so that whoever keeps a window of requests replaces the first of many that
-/// ended at once while the rest still lie in the queue: a device that tells of thirty together, as those of virtual machines
-/// do, is idle until it gets the first new one. (Fewer still cost more processor time than the device gains.)
+/// Completions taken from the queue first after a wait, and at the most. Few, so that whoever keeps a window of requests
+/// replaces the first of many that ended at once while the rest still lie in the queue: a device that tells of thirty together,
+/// as those of virtual machines do, is idle until it gets the first new one. Each time that more lie there twice as many are
+/// taken, for the device has something to do by then.
+const REAP_FIRST: usize = 2;
 const REAP_MAX: usize = 16;
 
 /// So many entries the kernel starts one after the other without plugging the device (`IO_PLUG_THRESHOLD`).
@@ -45,7 +47,7 @@ const SCATTERED_MAX: u32 = 128;
 pub(super) struct Ring {
     ring: IoUring,
     submissions: Mutex<Submissions>,
-    completions: Mutex<()>,
+    completions: Mutex<Completions>,
     /// Registered with the ring, and kept open as long as it.
     file: LockedFile,
 }
@@ -56,6 +58,13 @@ pub(super) struct Submissions {
     pub(super) table: super::table::Table,
     /// At most one, so that slots + 1 entries are always enough.
     is_knocking: bool,
+}
+
+/// What is changed together with the completion queue.
+#[derive(Debug)]
+struct Completions {
+    /// So many are taken next.
+    to_take: usize,
 }
 
 /// What one call put into the submission queue.
@@ -95,7 +104,7 @@ impl Ring {
         Ok(Self {
             ring,
             submissions: Mutex::new(Submissions { table, is_knocking: false }),
-            completions: Mutex::new(()),
+            completions: Mutex::new(Completions { to_take: REAP_FIRST }),
             file,
         })
     }
@@ -183,26 +192,32 @@ impl Ring {
         if let Err(error) = answer {
             rest_after(&error);
         }
+        self.completions().to_take = REAP_FIRST;
     }
 
     /// Takes answers from the completion queue; tells whether somebody has knocked.
     pub(super) fn reap(&self, answers: &mut Vec<Answer>) -> bool {
         let mut has_knocked = false;
         {
-            let _guard = self.completions.lock().expect("nothing panics while the queue is emptied");
+            let mut completions = self.completions();
             // SAFETY: invariant 2: the mutex is held, so no other view of this queue exists.
             let queue = unsafe { self.ring.completion_shared() };
-            for entry in queue.take(REAP_MAX) {
+            for entry in queue.take(completions.to_take) {
                 match entry.user_data() {
                     KNOCK => has_knocked = true,
                     slot => answers.push(Answer { slot: slot as u32, answer: entry.result() }),
                 }
             }
+            completions.to_take = REAP_MAX.min(2 * completions.to_take);
         }
         if has_knocked {
             self.submissions().is_knocking = false;
         }
         has_knocked
+    }
+
+    fn completions(&self) -> MutexGuard<'_, Completions> {
+        self.completions.lock().expect("nothing panics while the queue is emptied")
     }
 
     fn is_all_started(&self) -> bool {
