@@ -37,11 +37,13 @@ pub(super) fn random_reads(file: &Path, block_size: u32, depth: u32, effort: Eff
     parse(&output(&mut fio)?)?.sample(|job| &job.read)
 }
 
-/// Commits as fio can do them: `blocks` sequential writes and a flush, over blocks that exist already, again and again.
+/// Commits as fio can do them: `blocks` sequential writes and a flush, over blocks that exist already, again and again. The
+/// flush is queued behind the writes and does not wait for those in flight, as a commit's would; of fio's ways to ask for one it is
+/// the one that reaches the device at the end of every loop. (`end_fsync` does not.)
 pub(super) fn sequential_write(place: &Place, block_size: u32, blocks: u32) -> Result<Sample> {
     let mut fio = fio(&place.path, block_size, 128);
     fio.arg(format!("--offset={}", place.offset));
-    fio.args(["--rw=write", "--overwrite=1", "--end_fsync=1", COMMITS]);
+    fio.args(["--rw=write", "--overwrite=1", COMMITS]).arg(format!("--fdatasync={blocks}"));
     fio.arg(format!("--size={}", u64::from(block_size) * u64::from(blocks)));
     parse(&output(&mut fio)?)?.sample(|job| &job.write)
 }
@@ -55,7 +57,7 @@ fn fio(file: &Path, block_size: u32, depth: u32) -> Command {
 }
 
 /// One commit is over in a few milliseconds; fio reports the mean of these.
-const COMMITS: &str = "--loops=20";
+const COMMITS: &str = "--loops=100";
 
 #[derive(Debug, Deserialize)]
 struct Output {
