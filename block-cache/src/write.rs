@@ -15,8 +15,10 @@ use tracing::{Span, debug_span, field};
 use crate::raw::frame::FrameNo;
 use crate::shared::Shared;
 
-/// Blocks sealed before the device is given the first of them: checksums of the next overlap with the writing of these.
-const SEALED_AT_A_TIME: usize = 64;
+/// Blocks sealed before the device is given the first of them. Few, so that it begins soon: checksums of the next overlap with
+/// the writing of these. Each time twice as many follow, up to so many: neighbours that come together are one transfer.
+const SEALED_FIRST: usize = 4;
+const SEALED_MAX: usize = 64;
 
 /// What a write did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,8 +79,11 @@ impl WriteSet {
             span,
         });
         shared.core.counters.device_writes.add(blocks.len() as u64);
-        for chunk in blocks.chunks(SEALED_AT_A_TIME) {
-            shared.submit(chunk.iter().map(|block| write.request(*block)).collect());
+        let (mut rest, mut count) = (blocks, SEALED_FIRST);
+        while !rest.is_empty() {
+            let (next, later) = rest.split_at(count.min(rest.len()));
+            shared.submit(next.iter().map(|block| write.request(*block)).collect());
+            (rest, count) = (later, SEALED_MAX.min(2 * count));
         }
         write
     }
