@@ -145,10 +145,10 @@ impl Builder {
         self
     }
 
-    /// Whether blocks lie in huge pages until memory is given back for the first time. Default yes: reads and whoever looks at
-    /// blocks that were not used lately are faster. The first block in each 2 MiB brings in the memory of all of them, and
-    /// a huge page that is given back in part has to be split first, once, which takes two tenths of a millisecond. Choose
-    /// ordinary pages for a cache that gives memory back all the time.
+    /// Whether blocks lie in huge pages until memory is given back for the first time. Default yes: the device and whoever looks
+    /// at a block that was not used lately get to it sooner. The price: the first block in each 2 MiB brings in the memory of
+    /// all of them, and a huge page that is given back in part is split first, once, which takes two tenths of a
+    /// millisecond. Choose ordinary pages for a cache that gives memory back all the time.
     pub fn huge_pages(mut self, on: bool) -> Self {
         self.pages = if on { Pages::Huge } else { Pages::Small };
         self

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `state` | the state word of a frame | B4, B5 |
 //! | `frame`, `identity` | frames: a header and an image each; is it the one that is wanted? | F1 to F4 |
-//! | `arena`, `region` | the memory behind them | |
+//! | `arena`, `region`, `mapping`, `pages` | the memory behind them | |
 //! | `epoch`, `pin` | guards, grace periods, pins in slots | E1 to E3 |
 //! | `table`, `tags`, `index` | which frame holds which block | T1 to T7 |
 //! | `policy`, `ghost` | which block to give up | V1, V2 |

@@ -1,7 +1,7 @@
 //! Frames: how many there are, who gets them, and how memory is given back.
 
 use tidelock_dev::MemDevice;
-use tidelock_format::{BlockNo, BlockRef, Seq};
+use tidelock_format::{BlockNo, BlockRef, HEADER_BYTES, Seq};
 
 use super::rig::{self, Counting, MAGIC, SIZE};
 use crate::{Block, BlockCache, CacheError, FaultPoint};
@@ -16,6 +16,33 @@ fn some(blkno: u64) -> BlockRef {
 /// Inserts blocks as far as they go, and lets go of them.
 fn fill(cache: &BlockCache, blocks: std::ops::Range<u64>) {
     blocks.for_each(|blkno| drop(cache.insert(some(blkno), MAGIC, |_| {}).expect("nothing is pinned")));
+}
+
+/// B4, M1: memory is given back in pieces of several frames, out of huge pages or others, and no piece is larger than what
+/// was given up.
+#[test]
+fn blocks_that_stay_keep_their_bytes_when_their_neighbours_are_given_back() {
+    for is_huge in [true, false] {
+        let cache = rig::builder(rig::device(), 2000).huge_pages(is_huge).build().unwrap();
+        for round in 1..20 {
+            for blkno in round * 100..round * 100 + 1000 {
+                let byte = blkno as u8;
+                drop(cache.insert(some(blkno), MAGIC, |image| image[HEADER_BYTES..].fill(byte)).unwrap());
+                // Some are in use, so that what goes lies scattered.
+                for _ in 0..blkno % 3 {
+                    cache.get(some(blkno), MAGIC).unwrap();
+                }
+            }
+            assert!(cache.shrink(300 * BLOCK).freed_bytes > 0);
+            let blocks =
+                (1..round * 100 + 1000).filter_map(|blkno| Some((blkno, cache.get(some(blkno), MAGIC)?)));
+            for (blkno, block) in blocks {
+                let is_whole = block[HEADER_BYTES..].iter().all(|byte| *byte == blkno as u8);
+                assert!(is_whole, "block {blkno}, round {round}, huge pages: {is_huge}");
+            }
+        }
+        rig::close_clean(cache);
+    }
 }
 
 /// S-33: asked for bytes, reclaim gives bytes, and neither sixteen times too much nor too little.
