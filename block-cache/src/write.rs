@@ -16,7 +16,7 @@ use crate::raw::frame::FrameNo;
 use crate::shared::Shared;
 
 /// Blocks sealed before the device is given the first of them. Few, so that it begins soon: checksums of the next overlap with
-/// the writing of these. Each time twice as many follow, up to so many: neighbours that come together are one transfer.
+/// the writing of these. Twice as many follow each time, for neighbours that come together are one transfer; at the most so many.
 const SEALED_FIRST: usize = 4;
 const SEALED_MAX: usize = 64;
 

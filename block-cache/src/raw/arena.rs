@@ -19,7 +19,7 @@ mod imp {
     ///
     /// In huge pages the device gets each as one piece of memory: the kernel need not look up and pin page after page, which was a
     /// fifth of the processor time of a 64 KiB read, and whoever comes to an image that was not used lately finds its
-    /// place in memory sooner, which was 1.2 of the 25 µs that a lone 4 KiB read takes.
+    /// place in memory sooner, which was about one of the 25 µs of a lone 4 KiB read.
     #[derive(Debug)]
     pub(crate) struct Arena {
         mapping: Mapping,
