@@ -299,7 +299,9 @@ impl Opening<'_> {
         is_direct: bool,
     ) -> Result<Arc<dyn BlockDevice>, OpenError> {
         let label = self.label(&gate, is_direct, "io_uring");
-        let device = crate::uring::UringDevice::new(file, gate, self.options.queue_depth, label);
+        // Through the page cache it is a copy already.
+        let bounces = is_direct;
+        let device = crate::uring::UringDevice::new(file, gate, self.options.queue_depth, bounces, label);
         Ok(Arc::new(device.map_err(|error| self.io(error))?))
     }
 

@@ -25,7 +25,9 @@ macro_rules! suite {
             a_range_outside_the_device_is_refused,
             a_range_off_the_unit_is_refused,
             a_buffer_that_does_not_fit_is_refused,
+            many_reads_at_once_each_bring_their_own_bytes,
             a_device_cut_off_while_open_reports_how_much_it_moved,
+            small_reads_side_by_side_of_what_was_cut_off_end_short,
             a_flush_completes_after_writes,
             flushes_side_by_side_all_complete,
             eight_threads_drive_at_once,
@@ -183,6 +185,52 @@ fn lent_off_the_unit(collector: &Arc<Collector>, unit: usize, tag: u64) -> crate
         tag,
         completer: collector.clone(),
     }
+}
+
+/// More than any device keeps places for, small and large, and in the second round into places that were used before.
+fn many_reads_at_once_each_bring_their_own_bytes(make: Make) {
+    let subject = make(Shape { depth: 256, ..SHAPE });
+    let device = &*subject.device;
+    let unit = device.align() as u64;
+    let collector = Collector::new();
+    let writes =
+        (0..SHAPE.size / unit).map(|at| collector.write(device, at, range(at * unit, unit), own(at)));
+    assert!(collector.run(device, writes.collect()).iter().all(|completion| completion.result.is_ok()));
+    for round in 0..2 {
+        let place = |tag: u64| {
+            let len = [unit, 4096.max(unit), 8192.max(unit)][(tag + round) as usize % 3];
+            range((tag * 5 + round) * 2048 / unit * unit, len)
+        };
+        let reads = (0..200).map(|tag| collector.read(device, tag, place(tag))).collect();
+        for (tag, completion) in collector.run(device, reads).iter().enumerate() {
+            let first = place(tag as u64).offset() / unit;
+            let units = bytes(completion).chunks(unit as usize).zip(first..);
+            assert_eq!((completion.tag, completion.result), (tag as u64, Ok(())));
+            units.for_each(|(bytes, at)| assert!(bytes.iter().all(|byte| *byte == own(at)), "read {tag}"));
+        }
+    }
+}
+
+/// A byte for each place on a device.
+fn own(at: u64) -> u8 {
+    (at % 251) as u8
+}
+
+fn small_reads_side_by_side_of_what_was_cut_off_end_short(make: Make) {
+    let subject = make(SHAPE);
+    let device = &*subject.device;
+    let unit = device.align() as u64;
+    (subject.truncate)((1 << 20) + unit);
+    let collector = Collector::new();
+    let reads = [-4i64, -1, 0, 1, 4].iter().zip(0..).map(|(blocks, tag)| {
+        let offset = (1i64 << 20) + blocks * 4096;
+        collector.read(device, tag, range(offset as u64, 4096))
+    });
+    let completions = collector.run(device, reads.collect());
+    let faults: Vec<Option<Fault>> = completions.iter().map(|completion| fault(&completion.result)).collect();
+    let cut = (unit < 4096).then_some(Fault::Short { got: unit });
+    let beyond = Some(Fault::Short { got: 0 });
+    assert_eq!(faults, [None, None, cut, beyond, beyond]);
 }
 
 fn a_device_cut_off_while_open_reports_how_much_it_moved(make: Make) {

@@ -11,6 +11,7 @@
 //! and buffers are leaked: the kernel may still write to them.
 
 mod attendant;
+mod bounce;
 mod ring;
 mod table;
 
@@ -41,9 +42,15 @@ pub struct UringDevice {
 }
 
 impl UringDevice {
-    /// A device on `file` with at most `depth` requests in the kernel.
-    pub(crate) fn new(file: LockedFile, gate: Gate, depth: u32, label: String) -> io::Result<Self> {
-        let ring = ManuallyDrop::new(Ring::new(file, depth)?);
+    /// A device on `file` with at most `depth` requests in the kernel. `bounces` small reads, if the kernel permits.
+    pub(crate) fn new(
+        file: LockedFile,
+        gate: Gate,
+        depth: u32,
+        bounces: bool,
+        label: String,
+    ) -> io::Result<Self> {
+        let ring = ManuallyDrop::new(Ring::new(file, depth, bounces)?);
         let core = Core { gate, ring, driver: Driver::default(), in_flight: AtomicUsize::new(0), label };
         Ok(Self { core: Arc::new(core), attendant: Attendant::default() })
     }
@@ -192,7 +199,7 @@ impl Source for Core {
             self.ring.start();
         }
         let count = ended.len();
-        ended.into_iter().for_each(table::Ended::deliver);
+        ended.into_iter().for_each(|ended| ended.deliver(self.ring.bounces()));
         self.delivered(count);
         true
     }

@@ -20,9 +20,10 @@ use io_uring::types::{Fixed, FsyncFlags, SubmitArgs, Timespec};
 use io_uring::{IoUring, opcode, squeue};
 use rustix::io::Errno;
 
+use super::bounce::BounceBuffers;
+use super::table::InFlight;
 use crate::Operation;
 use crate::file::LockedFile;
-use crate::transfer::Transfer;
 
 /// `user_data` of the entry that only wakes whoever waits. Slots are smaller.
 const KNOCK: u64 = u64::MAX;
@@ -48,6 +49,8 @@ pub(super) struct Ring {
     ring: IoUring,
     submissions: Mutex<Submissions>,
     completions: Mutex<Completions>,
+    /// Registered with the ring, and not freed before it.
+    bounces: Option<BounceBuffers>,
     /// Registered with the ring, and kept open as long as it.
     file: LockedFile,
 }
@@ -83,8 +86,8 @@ pub(super) struct Answer {
 }
 
 impl Ring {
-    /// A ring with room for `depth` requests in the kernel, for `file`.
-    pub(super) fn new(file: LockedFile, depth: u32) -> io::Result<Self> {
+    /// A ring with room for `depth` requests in the kernel, for `file`. `bounces`: small reads, if the kernel permits.
+    pub(super) fn new(file: LockedFile, depth: u32, bounces: bool) -> io::Result<Self> {
         // One entry more, for the knock.
         let ring = IoUring::builder().setup_submit_all().build(depth + 1).or_else(|error| {
             // Before Linux 5.18 the flag is unknown; without it an entry that the kernel refuses stops the batch, and
@@ -101,10 +104,12 @@ impl Ring {
         }
         ring.submitter().register_files(&[file.as_raw_fd()])?;
         let table = super::table::Table::new(depth);
+        let bounces = if bounces { register_bounces(&ring) } else { None };
         Ok(Self {
             ring,
             submissions: Mutex::new(Submissions { table, is_knocking: false }),
             completions: Mutex::new(Completions { to_take: REAP_FIRST }),
+            bounces,
             file,
         })
     }
@@ -113,6 +118,11 @@ impl Ring {
     /// `wait`.
     pub(super) fn submissions(&self) -> MutexGuard<'_, Submissions> {
         self.submissions.lock().expect("nothing panics with the table in hand")
+    }
+
+    /// What small reads are bounced in, if they are.
+    pub(super) fn bounces(&self) -> Option<&BounceBuffers> {
+        self.bounces.as_ref()
     }
 
     /// The file, for whoever reads it without the ring.
@@ -125,10 +135,11 @@ impl Ring {
         let mut submissions = self.submissions();
         let mut filled = Filled { count: 0, is_scattered: true };
         let mut last_end = None;
-        while let Some((slot, transfer)) = submissions.table.next() {
+        while let Some((slot, in_flight)) = submissions.table.next(self.bounces()) {
+            let transfer = &in_flight.transfer;
             filled.is_scattered &= last_end != Some(transfer.offset());
             last_end = Some(transfer.offset() + transfer.rest() as u64);
-            self.push(&entry(transfer).user_data(u64::from(slot)));
+            self.push(&self.entry(in_flight).user_data(u64::from(slot)));
             filled.count += 1;
         }
         drop(submissions);
@@ -227,6 +238,27 @@ impl Ring {
         queue.is_empty()
     }
 
+    fn entry(&self, in_flight: &InFlight) -> squeue::Entry {
+        let InFlight { transfer, bounce } = in_flight;
+        let request = &transfer.request;
+        let Some(buffer) = &request.buffer else {
+            return opcode::Fsync::new(FILE).flags(FsyncFlags::DATASYNC).build();
+        };
+        let (offset, moved) = (transfer.offset(), transfer.moved());
+        // The kernel moves at most 2 GiB at a time; the rest is asked for again.
+        let len = u32::try_from(transfer.rest()).unwrap_or(1 << 30);
+        if let (Some(bounce), Some(bounces)) = (bounce, &self.bounces) {
+            let address = bounces.address(bounce).wrapping_add(moved);
+            return opcode::ReadFixed::new(FILE, address, len, BOUNCES).offset(offset).build();
+        }
+        let address = buffer.address().as_ptr().wrapping_add(moved);
+        match request.operation {
+            Operation::Read => opcode::Read::new(FILE, address, len).offset(offset).build(),
+            Operation::Write => opcode::Write::new(FILE, address, len).offset(offset).build(),
+            Operation::Flush => unreachable!("the gate lets no flush with a buffer through"),
+        }
+    }
+
     /// Only called under the lock on the submissions.
     fn push(&self, entry: &squeue::Entry) {
         // SAFETY: invariant 1: our caller holds the lock on the submissions, so no other view of this queue exists.
@@ -241,19 +273,21 @@ impl Ring {
 /// The ring's only file.
 const FILE: Fixed = Fixed(0);
 
-fn entry(transfer: &Transfer) -> squeue::Entry {
-    let request = &transfer.request;
-    let Some(buffer) = &request.buffer else {
-        return opcode::Fsync::new(FILE).flags(FsyncFlags::DATASYNC).build();
-    };
-    let address = buffer.address().as_ptr().wrapping_add(transfer.moved());
-    // The kernel moves at most 2 GiB at a time; the rest is asked for again.
-    let len = u32::try_from(transfer.rest()).unwrap_or(1 << 30);
-    match request.operation {
-        Operation::Read => opcode::Read::new(FILE, address, len).offset(transfer.offset()).build(),
-        Operation::Write => opcode::Write::new(FILE, address, len).offset(transfer.offset()).build(),
-        Operation::Flush => unreachable!("the gate lets no flush with a buffer through"),
+/// The bounce buffers' number among the registered buffers.
+const BOUNCES: u16 = 0;
+
+/// Bounce buffers that `ring` knows of. None if the kernel lets nobody register that much memory (`RLIMIT_MEMLOCK`): then
+/// small reads go the way of all others.
+fn register_bounces(ring: &IoUring) -> Option<BounceBuffers> {
+    let bounces = BounceBuffers::new();
+    let memory = bounces.memory();
+    let place = libc::iovec { iov_base: memory.address().as_ptr().cast(), iov_len: memory.len() };
+    // SAFETY: the memory is freed after the ring: `Ring` drops its fields in order.
+    let registered = unsafe { ring.submitter().register_buffers(&[place]) };
+    if let Err(error) = &registered {
+        tracing::debug!(%error, "io_uring registers no buffers; small reads go without them");
     }
+    registered.is_ok().then_some(bounces)
 }
 
 /// After an unsuccessful enter. Being interrupted and running into the deadline are the ordinary ends of a wait; anything

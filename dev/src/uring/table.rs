@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 
+use super::bounce::{Bounce, BounceBuffers};
 use crate::gate::Gate;
 use crate::transfer::{Step, Transfer};
 use crate::{Fault, Operation, Request};
@@ -14,12 +15,20 @@ use crate::{Fault, Operation, Request};
 /// Requests in hand. Slots are never more than the ring has entries.
 #[derive(Debug)]
 pub(super) struct Table {
-    slots: Vec<Option<Transfer>>,
+    slots: Vec<Option<InFlight>>,
     free: Vec<u32>,
     /// Slots to be given to the kernel (again), before anything from the backlog.
     again: Vec<u32>,
     backlog: VecDeque<Request>,
     flushes: Flushes,
+}
+
+/// A request that has a slot.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    pub(super) transfer: Transfer,
+    /// Where it is read to instead of its own buffer.
+    pub(super) bounce: Option<Bounce>,
 }
 
 #[derive(Debug, Default)]
@@ -34,11 +43,21 @@ struct Flushes {
 #[derive(Debug)]
 pub(super) struct Ended {
     request: Request,
+    bounce: Option<Bounce>,
     result: Result<(), Fault>,
 }
 
 impl Ended {
-    pub(super) fn deliver(self) {
+    /// One that was in no buffer of ours.
+    fn of(request: Request, result: Result<(), Fault>) -> Self {
+        Self { request, bounce: None, result }
+    }
+
+    /// `bounces` are those that [`Table::next`] was given.
+    pub(super) fn deliver(mut self, bounces: Option<&BounceBuffers>) {
+        if let (Some(bounce), Some(bounces)) = (self.bounce, bounces) {
+            bounces.give_back(bounce, &mut self.request, self.result.is_ok());
+        }
         self.request.end(self.result);
     }
 }
@@ -62,11 +81,11 @@ impl Table {
         }
     }
 
-    /// The next slot to give to the kernel, if one can be.
-    pub(super) fn next(&mut self) -> Option<(u32, &Transfer)> {
+    /// The next slot to give to the kernel, if one can be. Small reads get one of `bounces`.
+    pub(super) fn next(&mut self, bounces: Option<&BounceBuffers>) -> Option<(u32, &InFlight)> {
         let slot = match self.again.pop() {
             Some(slot) => slot,
-            None => self.fill_slot()?,
+            None => self.fill_slot(bounces)?,
         };
         Some((slot, self.slots[slot as usize].as_ref().expect("a slot to be started holds a request")))
     }
@@ -89,8 +108,8 @@ impl Table {
     /// The kernel has answered for `slot`: a count of bytes, or a negated error number. What ended with this is put on
     /// `ended`.
     pub(super) fn answered(&mut self, slot: u32, answer: i32, gate: &Gate, ended: &mut Vec<Ended>) {
-        let transfer =
-            self.slots[slot as usize].as_mut().expect("the kernel answers for what it was given, once");
+        let in_flight = self.slots[slot as usize].as_mut();
+        let transfer = &mut in_flight.expect("the kernel answers for what it was given, once").transfer;
         let step = match usize::try_from(answer) {
             Ok(bytes) => transfer.moved_on(bytes, gate.align()),
             Err(_) => transfer.failed(-answer, is_passing(-answer)),
@@ -107,11 +126,12 @@ impl Table {
         in_slots + self.backlog.len() + self.flushes.sharing.len() + self.flushes.waiting.len()
     }
 
-    fn fill_slot(&mut self) -> Option<u32> {
+    fn fill_slot(&mut self, bounces: Option<&BounceBuffers>) -> Option<u32> {
         let slot = *self.free.last()?;
         let request = self.next_flush().or_else(|| self.backlog.pop_front())?;
         self.free.pop();
-        self.slots[slot as usize] = Some(Transfer::new(request));
+        let bounce = bounces.and_then(|bounces| bounces.take_for(&request));
+        self.slots[slot as usize] = Some(InFlight { transfer: Transfer::new(request), bounce });
         Some(slot)
     }
 
@@ -126,10 +146,11 @@ impl Table {
     }
 
     fn end(&mut self, slot: u32, result: Result<(), Fault>, gate: &Gate, ended: &mut Vec<Ended>) {
-        let transfer = self.slots[slot as usize].take().expect("it was there a moment ago");
+        let InFlight { transfer, bounce } =
+            self.slots[slot as usize].take().expect("it was there a moment ago");
         self.free.push(slot);
         let is_flush = transfer.request.operation == Operation::Flush;
-        ended.push(Ended { request: transfer.request, result });
+        ended.push(Ended { request: transfer.request, bounce, result });
         if is_flush {
             self.end_flush(result, gate, ended);
         }
@@ -137,10 +158,10 @@ impl Table {
 
     fn end_flush(&mut self, result: Result<(), Fault>, gate: &Gate, ended: &mut Vec<Ended>) {
         self.flushes.is_running = false;
-        ended.extend(self.flushes.sharing.drain(..).map(|request| Ended { request, result }));
+        ended.extend(self.flushes.sharing.drain(..).map(|request| Ended::of(request, result)));
         if gate.flushed(result).is_err() {
             let too_late = self.flushes.waiting.drain(..);
-            ended.extend(too_late.map(|request| Ended { request, result: Err(Fault::FlushFailed) }));
+            ended.extend(too_late.map(|request| Ended::of(request, Err(Fault::FlushFailed))));
         }
     }
 }
@@ -196,13 +217,13 @@ mod tests {
         }
 
         fn next_slot(&mut self) -> Option<u32> {
-            self.table.next().map(|(slot, _)| slot)
+            self.table.next(None).map(|(slot, _)| slot)
         }
 
         fn answer(&mut self, slot: u32, answer: i32) -> Vec<(u64, Option<Fault>)> {
             let mut ended = Vec::new();
             self.table.answered(slot, answer, &self.gate, &mut ended);
-            ended.into_iter().for_each(Ended::deliver);
+            ended.into_iter().for_each(|ended| ended.deliver(None));
             std::mem::take(&mut self.log.0.lock().unwrap())
         }
     }
@@ -257,9 +278,9 @@ mod tests {
         table.accept(read(1));
         table.accept(read(2));
         assert!(table.take_lone_read().is_none(), "they are two");
-        assert!(table.next().is_some());
+        assert!(table.next(None).is_some());
         assert!(table.take_lone_read().is_none(), "the kernel has the other");
-        assert!(table.next().is_some() && !table.has_next());
+        assert!(table.next(None).is_some() && !table.has_next());
         assert_eq!(table.len(), 2);
     }
 
