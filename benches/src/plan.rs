@@ -110,6 +110,12 @@ pub const MATCHES: &[Match] = &[
         ours: "ours-batch16",
         opponents: &[Named("ours-guarded")],
     },
+    Match {
+        workload: "dram-batch",
+        threads: &[1, 2],
+        ours: "ours-batch32",
+        opponents: &[Named("ours-guarded")],
+    },
     Match { workload: "pressure", threads: &[1, 2], ours: "ours-pinned", opponents: BOUNDED },
     Match { workload: "scan", threads: &[1, 2], ours: "ours-pinned", opponents: BOUNDED },
     Match {

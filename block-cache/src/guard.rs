@@ -4,6 +4,7 @@ use std::fmt;
 
 use tidelock_format::{BlockRef, Magic};
 
+use crate::raw::batch::LOOKUPS_MAX;
 use crate::raw::epoch::{Guard as Epoch, Slot};
 use crate::shared::Shared;
 
@@ -36,9 +37,6 @@ pub struct Guard<'c> {
     epoch: Epoch<'c>,
 }
 
-/// References that a batch is worked through at a time: as many cache misses as the processor keeps in flight.
-const WINDOW: usize = 16;
-
 impl<'c> Guard<'c> {
     #[inline(always)]
     pub(crate) fn new(shared: &'c Shared) -> Self {
@@ -57,7 +55,7 @@ impl<'c> Guard<'c> {
     }
 
     /// Peeks at many images at once. The cache misses of one lookup overlap with those of the others, which makes large
-    /// tables several times faster than one peek after the other.
+    /// tables several times faster than one peek after the other; best with 32 at a time or more.
     ///
     /// Calls `each` with the position of every reference and its bytes, in order.
     #[inline]
@@ -67,39 +65,16 @@ impl<'c> Guard<'c> {
         magic: Magic,
         mut each: impl FnMut(usize, Option<&'g [u8]>),
     ) {
+        let (core, counters) = (&self.shared.core, self.epoch.slot());
         let mut at = 0;
-        let mut each = |image| {
-            each(at, image);
-            at += 1;
-        };
-        let (windows, rest) = wanted.as_chunks::<WINDOW>();
-        let (halves, rest) = rest.as_chunks::<{ WINDOW / 2 }>();
-        windows.iter().for_each(|window| self.peek_window(window, magic, &mut each));
-        halves.iter().for_each(|window| self.peek_window(window, magic, &mut each));
-        rest.iter().for_each(|wanted| each(self.peek(*wanted, magic)));
-    }
-
-    /// Peeks at a few images side by side: all their buckets are on the way before the first is looked at, and then all
-    /// their headers.
-    #[inline(always)]
-    fn peek_window<'g, const KEYS: usize>(
-        &'g self,
-        wanted: &[BlockRef; KEYS],
-        magic: Magic,
-        each: &mut impl FnMut(Option<&'g [u8]>),
-    ) {
-        let core = &self.shared.core;
-        let homes = core.fetch_homes(self.epoch.proof(), wanted);
-        let candidates = homes.map(|home| core.fetch_candidate(home));
-        let mut found = 0;
-        for (wanted, candidate) in wanted.iter().zip(&candidates) {
-            let image = core.check_image(&self.epoch, *candidate, *wanted, magic);
-            found += u64::from(image.is_some());
-            each(image.map(|frame| core.frames.image(frame)));
+        for some in wanted.chunks(LOOKUPS_MAX) {
+            let found = core.find_images(self.epoch.proof(), some, magic, |frame| {
+                each(at, frame.map(|frame| core.frames.image(frame)));
+                at += 1;
+            });
+            Slot::add(&counters.hits, found as u64);
+            Slot::add(&counters.misses, (some.len() - found) as u64);
         }
-        let counters = self.epoch.slot();
-        Slot::add(&counters.hits, found);
-        Slot::add(&counters.misses, KEYS as u64 - found);
     }
 }
 

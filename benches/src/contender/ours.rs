@@ -82,6 +82,7 @@ impl<const KEYS: usize> Peeking<KEYS> {
         1 => ("ours-guarded", "Tidelock: peek, under a guard taken for each lookup"),
         8 => ("ours-batch8", "Tidelock: peek_many of 8 keys, under a guard for the batch"),
         16 => ("ours-batch16", "Tidelock: peek_many of 16 keys, under a guard for the batch"),
+        32 => ("ours-batch32", "Tidelock: peek_many of 32 keys, under a guard for the batch"),
         _ => panic!("no contender reads so many keys at a time"),
     };
 }

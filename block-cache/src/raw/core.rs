@@ -25,7 +25,6 @@ use super::pages::Pages;
 use super::pin::Pin;
 use super::policy::{Part, Policy};
 use super::pool::{Pool, Stash};
-use super::prefetch;
 use super::state::{Phase, Retired, Unpinned, Word};
 use super::table::{Hash, Home};
 use crate::budget::Charge;
@@ -166,7 +165,12 @@ impl Core {
 
     #[cold]
     #[inline(never)]
-    fn find_image_further(&self, _proof: Guarded<'_>, wanted: BlockRef, magic: Magic) -> Option<FrameNo> {
+    pub(super) fn find_image_further(
+        &self,
+        _proof: Guarded<'_>,
+        wanted: BlockRef,
+        magic: Magic,
+    ) -> Option<FrameNo> {
         self.index.find(self.hash(wanted.blkno), |frame| self.accept_image(frame.entry(), wanted, magic))
     }
 
@@ -257,39 +261,6 @@ impl Core {
         }
         self.unpin_in_vain(frame);
         None
-    }
-
-    /// Fetches ahead of several lookups what they will touch first.
-    #[inline(always)]
-    pub(crate) fn fetch_homes<'g, const KEYS: usize>(
-        &'g self,
-        _proof: Guarded<'g>,
-        wanted: &[BlockRef; KEYS],
-    ) -> [Home<'g>; KEYS] {
-        let table = self.index.current();
-        std::array::from_fn(|at| table.fetch_home(self.hash(wanted[at].blkno)))
-    }
-
-    /// The entry that a lookup will probably end at, whose header is fetched ahead.
-    #[inline(always)]
-    pub(crate) fn fetch_candidate(&self, home: Home<'_>) -> Entry {
-        let entry = home.candidate();
-        prefetch::read(self.frames.header_at(entry));
-        entry
-    }
-
-    /// What [`find_image`](Self::find_image) finds, for a caller who has got a [candidate](Self::fetch_candidate) under the same
-    /// guard: it is looked at first.
-    #[inline(always)]
-    pub(crate) fn check_image(
-        &self,
-        guard: &Guard<'_>,
-        candidate: Entry,
-        wanted: BlockRef,
-        magic: Magic,
-    ) -> Option<FrameNo> {
-        let found = self.accept_image(candidate, wanted, magic);
-        found.or_else(|| self.find_image_further(guard.proof(), wanted, magic))
     }
 
     // --- giving pins back ------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ use tidelock_sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use super::arena::Arena;
 use super::identity::{self, Identity};
 use super::pages::Pages;
-use super::region::{Region, Zeroed};
+use super::region::{Region, Values, Zeroed};
 use super::state::State;
 
 /// The number of a frame, from 1 on.
@@ -177,6 +177,19 @@ impl FrameHeader {
     }
 }
 
+/// The headers of a cache's frames.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Headers<'a>(Values<'a, FrameHeader>);
+
+impl<'a> Headers<'a> {
+    /// The header of a frame, or nobody's.
+    #[inline(always)]
+    pub(crate) fn at(self, entry: Entry) -> &'a FrameHeader {
+        // SAFETY: F1.
+        unsafe { self.0.get(entry.raw() as usize) }
+    }
+}
+
 /// All frames of a cache.
 #[derive(Debug)]
 pub(crate) struct Frames {
@@ -220,8 +233,13 @@ impl Frames {
     /// The header of a frame, or nobody's.
     #[inline(always)]
     pub(crate) fn header_at(&self, entry: Entry) -> &FrameHeader {
-        // SAFETY: F1.
-        unsafe { self.headers.get(entry.raw() as usize) }
+        self.headers().at(entry)
+    }
+
+    /// All headers, for a loop.
+    #[inline(always)]
+    pub(crate) fn headers(&self) -> Headers<'_> {
+        Headers(self.headers.values())
     }
 
     /// The bytes of a frame that the caller holds (by a pin, a guard or ownership), for reading.

@@ -11,9 +11,11 @@
 //! | `evict` | the hands, and what they do to frames they meet | |
 //! | `pool`, `limbo` | frames that hold no block | M1 to M3 |
 //! | `orphans` | the last pins, and a cache whose last handle is gone | B8 |
+//! | `batch` | many lookups side by side | |
 //! | `core` | all of these together: find, claim, replace, evict | B1 to B7 |
 
 mod arena;
+pub(crate) mod batch;
 pub(crate) mod core;
 pub(crate) mod epoch;
 pub(crate) mod evict;

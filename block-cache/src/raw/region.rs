@@ -59,6 +59,40 @@ mod imp {
         #[inline(always)]
         pub(crate) unsafe fn get(&self, index: usize) -> &T {
             debug_assert!(index < self.len);
+            // SAFETY: the caller's promise.
+            unsafe { self.values().get(index) }
+        }
+
+        /// All values, for a loop.
+        #[inline(always)]
+        pub(crate) fn values(&self) -> Values<'_, T> {
+            Values { start: self.start, _holds: PhantomData }
+        }
+    }
+
+    /// The values of a region. Where they begin is here itself, and so in a register, whatever atomic loads a loop makes
+    /// (after which the compiler would look into the region anew).
+    #[derive(Debug)]
+    pub(crate) struct Values<'a, T> {
+        start: NonNull<T>,
+        _holds: PhantomData<&'a T>,
+    }
+
+    impl<T> Clone for Values<'_, T> {
+        fn clone(&self) -> Self {
+            *self
+        }
+    }
+
+    impl<T> Copy for Values<'_, T> {}
+
+    impl<'a, T> Values<'a, T> {
+        /// Value number `index`.
+        ///
+        /// # Safety
+        /// `index` is below the region's length.
+        #[inline(always)]
+        pub(crate) unsafe fn get(self, index: usize) -> &'a T {
             // SAFETY: in bounds, as the caller promises.
             let value = unsafe { self.start.add(index) };
             // SAFETY: mapped, aligned, zeroed at first (which is valid: Zeroed), and only ever shared.
@@ -91,7 +125,26 @@ mod imp {
         pub(crate) unsafe fn get(&self, index: usize) -> &T {
             &self.0[index]
         }
+
+        /// All values, for a loop.
+        pub(crate) fn values(&self) -> Values<'_, T> {
+            Values(&self.0)
+        }
+    }
+
+    /// The values of a region.
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Values<'a, T>(&'a [T]);
+
+    impl<'a, T> Values<'a, T> {
+        /// Value number `index`.
+        ///
+        /// # Safety
+        /// As for [`Region::get`].
+        pub(crate) unsafe fn get(self, index: usize) -> &'a T {
+            &self.0[index]
+        }
     }
 }
 
-pub(crate) use imp::Region;
+pub(crate) use imp::{Region, Values};

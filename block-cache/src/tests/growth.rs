@@ -105,9 +105,8 @@ fn t4_what_stands_in_a_home_that_was_moved_is_not_found_there() {
     header.state.claim(Word::present(Phase::Clean, 1));
 
     let guard = core.domain.guard();
-    let [home] = core.fetch_homes(guard.proof(), &[block]);
-    let candidate = core.fetch_candidate(home);
-    assert_eq!(core.check_image(&guard, candidate, block, MAGIC), None);
+    let found = core.find_images(guard.proof(), &[block], MAGIC, |found| assert_eq!(found, None));
+    assert_eq!(found, 0);
     assert_eq!(core.find_image(&guard, block, MAGIC), None);
     drop(guard);
     assert!(!matches!(core.pin_image_simply(block, MAGIC), Ok(Some(_))));
