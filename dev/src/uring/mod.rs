@@ -7,6 +7,8 @@
 //! A ring is for many requests. A lone read whose thread waits for it with all the time in the world, while nothing else is
 //! in hand, is one `pread` on that thread: the kernel wakes it directly then, not by way of a completion queue.
 //!
+//! Small reads land in [`bounce`] buffers. Whoever delivers them copies them to where they are wanted.
+//!
 //! Dropping the device waits for what is in flight. Should the kernel not answer for [`LAST_WAIT_MAX`], ring, requests
 //! and buffers are leaked: the kernel may still write to them.
 
