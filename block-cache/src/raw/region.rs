@@ -78,14 +78,6 @@ mod imp {
         _holds: PhantomData<&'a T>,
     }
 
-    impl<T> Clone for Values<'_, T> {
-        fn clone(&self) -> Self {
-            *self
-        }
-    }
-
-    impl<T> Copy for Values<'_, T> {}
-
     impl<'a, T> Values<'a, T> {
         /// Value number `index`.
         ///
@@ -133,7 +125,7 @@ mod imp {
     }
 
     /// The values of a region.
-    #[derive(Clone, Copy, Debug)]
+    #[derive(Debug)]
     pub(crate) struct Values<'a, T>(&'a [T]);
 
     impl<'a, T> Values<'a, T> {
@@ -148,3 +140,12 @@ mod imp {
 }
 
 pub(crate) use imp::{Region, Values};
+
+// By hand: a derived one would want T to be the same.
+impl<T> Clone for Values<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Values<'_, T> {}
