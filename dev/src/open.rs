@@ -299,9 +299,9 @@ impl Opening<'_> {
         is_direct: bool,
     ) -> Result<Arc<dyn BlockDevice>, OpenError> {
         let label = self.label(&gate, is_direct, "io_uring");
-        // Through the page cache it is a copy already.
-        let bounces = is_direct;
-        let device = crate::uring::UringDevice::new(file, gate, self.options.queue_depth, bounces, label);
+        // What comes through the page cache was copied already.
+        let may_bounce = is_direct;
+        let device = crate::uring::UringDevice::new(file, gate, self.options.queue_depth, may_bounce, label);
         Ok(Arc::new(device.map_err(|error| self.io(error))?))
     }
 

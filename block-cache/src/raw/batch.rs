@@ -1,6 +1,6 @@
 //! Looking up many blocks side by side.
 //!
-//! A lookup in a large cache is two waits for memory, one for its bucket and one for the header that leads to. Here all buckets
+//! A lookup in a large cache is two waits for memory, one for its bucket and one for the header that its entry leads to. Here all buckets
 //! are on their way before the first is looked at, and then all headers: two waits, however many lookups there are.
 //!
 //! A processor overlaps lookups by itself as well, as far as it sees ahead: four or five of them. So a batch must be larger than
@@ -17,8 +17,8 @@ use super::frame::{Entry, FrameNo};
 use super::prefetch;
 use super::table::Home;
 
-/// Lookups side by side, at the most: of 16 each takes a quarter more time, and more gain little, as the processor has no more
-/// cache misses under way at a time.
+/// Lookups side by side, at the most. With 16 each takes a quarter more time; more than 32 gain little, as the processor has no
+/// more cache misses under way at a time.
 pub(crate) const LOOKUPS_MAX: usize = 32;
 
 impl Core {

@@ -44,15 +44,15 @@ pub struct UringDevice {
 }
 
 impl UringDevice {
-    /// A device on `file` with at most `depth` requests in the kernel. `bounces` small reads, if the kernel permits.
+    /// A device on `file` with at most `depth` requests in the kernel. `may_bounce`: small reads, if the kernel permits.
     pub(crate) fn new(
         file: LockedFile,
         gate: Gate,
         depth: u32,
-        bounces: bool,
+        may_bounce: bool,
         label: String,
     ) -> io::Result<Self> {
-        let ring = ManuallyDrop::new(Ring::new(file, depth, bounces)?);
+        let ring = ManuallyDrop::new(Ring::new(file, depth, may_bounce)?);
         let core = Core { gate, ring, driver: Driver::default(), in_flight: AtomicUsize::new(0), label };
         Ok(Self { core: Arc::new(core), attendant: Attendant::default() })
     }

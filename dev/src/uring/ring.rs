@@ -86,8 +86,8 @@ pub(super) struct Answer {
 }
 
 impl Ring {
-    /// A ring with room for `depth` requests in the kernel, for `file`. `bounces`: small reads, if the kernel permits.
-    pub(super) fn new(file: LockedFile, depth: u32, bounces: bool) -> io::Result<Self> {
+    /// A ring with room for `depth` requests in the kernel, for `file`. `may_bounce`: small reads, if the kernel permits.
+    pub(super) fn new(file: LockedFile, depth: u32, may_bounce: bool) -> io::Result<Self> {
         // One entry more, for the knock.
         let ring = IoUring::builder().setup_submit_all().build(depth + 1).or_else(|error| {
             // Before Linux 5.18 the flag is unknown; without it an entry that the kernel refuses stops the batch, and
@@ -104,7 +104,7 @@ impl Ring {
         }
         ring.submitter().register_files(&[file.as_raw_fd()])?;
         let table = super::table::Table::new(depth);
-        let bounces = if bounces { register_bounces(&ring) } else { None };
+        let bounces = may_bounce.then(|| register_bounces(&ring)).flatten();
         Ok(Self {
             ring,
             submissions: Mutex::new(Submissions { table, is_knocking: false }),
