@@ -116,6 +116,12 @@ pub const MATCHES: &[Match] = &[
         ours: "ours-batch32",
         opponents: &[Named("ours-guarded")],
     },
+    Match {
+        workload: "dram-batch",
+        threads: &[1, 2],
+        ours: "ours-batch64",
+        opponents: &[Named("ours-guarded")],
+    },
     Match { workload: "pressure", threads: &[1, 2], ours: "ours-pinned", opponents: BOUNDED },
     Match { workload: "scan", threads: &[1, 2], ours: "ours-pinned", opponents: BOUNDED },
     Match {

@@ -55,7 +55,7 @@ impl<'c> Guard<'c> {
     }
 
     /// Peeks at many images at once. The cache misses of one lookup overlap with those of the others, which makes large
-    /// tables several times faster than one peek after the other; best with 32 at a time or more.
+    /// tables several times faster than one peek after the other; best with 64 at a time or more.
     ///
     /// Calls `each` with the position of every reference and its bytes, in order.
     #[inline]
@@ -68,7 +68,7 @@ impl<'c> Guard<'c> {
         let (core, counters) = (&self.shared.core, self.epoch.slot());
         let mut at = 0;
         for some in wanted.chunks(LOOKUPS_MAX) {
-            let found = core.find_images(self.epoch.proof(), some, magic, |frame| {
+            let found = core.find_images(&self.epoch, some, magic, |frame| {
                 each(at, frame.map(|frame| core.frames.image(frame)));
                 at += 1;
             });

@@ -83,6 +83,7 @@ impl<const KEYS: usize> Peeking<KEYS> {
         8 => ("ours-batch8", "Tidelock: peek_many of 8 keys, under a guard for the batch"),
         16 => ("ours-batch16", "Tidelock: peek_many of 16 keys, under a guard for the batch"),
         32 => ("ours-batch32", "Tidelock: peek_many of 32 keys, under a guard for the batch"),
+        64 => ("ours-batch64", "Tidelock: peek_many of 64 keys, under a guard for the batch"),
         _ => panic!("no contender reads so many keys at a time"),
     };
 }

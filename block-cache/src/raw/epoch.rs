@@ -32,7 +32,7 @@
 use std::marker::PhantomData;
 use std::ptr;
 // For the statistics, which models need not explore.
-use tidelock_sync::unmodelled::AtomicU64 as PlainU64;
+use tidelock_sync::unmodelled::{AtomicU8 as PlainU8, AtomicU64 as PlainU64};
 
 use crossbeam_utils::CachePadded;
 use tidelock_sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering, fence};
@@ -75,6 +75,8 @@ pub(crate) struct Slot {
     presence: AtomicU8,
     /// Whether the thread is giving back what may be all that keeps this memory: see [`Domain::leave`].
     is_leaving: AtomicBool,
+    /// Written in place of what need not be written, where a branch would cost more. Never read.
+    pub(crate) nowhere: PlainU8,
     /// Lookups that found their block.
     pub(crate) hits: PlainU64,
     /// Lookups that did not.

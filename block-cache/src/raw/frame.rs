@@ -175,6 +175,16 @@ impl FrameHeader {
             self.heat.store(heat + 1, Ordering::Relaxed);
         }
     }
+
+    /// The same without a branch, for a header that may still be on its way from memory: whether the heat changes is hard to
+    /// foresee, and what a processor has begun after a wrong guess is lost. What has nothing to change is written to `nowhere`.
+    #[inline(always)]
+    pub(crate) fn warm_unseen(&self, nowhere: &AtomicU8) {
+        // Relaxed, both: as in warm().
+        let heat = self.heat.load(Ordering::Relaxed);
+        let place = std::hint::select_unpredictable(heat < HEAT_MAX, &self.heat, nowhere);
+        place.store(heat.wrapping_add(1), Ordering::Relaxed);
+    }
 }
 
 /// The headers of a cache's frames.

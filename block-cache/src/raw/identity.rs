@@ -8,8 +8,8 @@ use tidelock_format::{BlockRef, Magic};
 
 use super::frame::FrameHeader;
 
-/// What a header says of the image that a reader wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a header says of the image that a reader wants, from best to worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Identity {
     /// It is that one, readable, and as hot as can be: a hit has nothing to write.
     Hot,
@@ -29,6 +29,32 @@ pub(super) fn compare(header: &FrameHeader, wanted: BlockRef, magic: Magic) -> I
     return vector::compare(header, wanted, magic);
     #[cfg(any(not(target_arch = "x86_64"), tidelock_loom, tidelock_shuttle, miri))]
     return field_by_field(header, wanted, magic);
+}
+
+/// What all of `headers` say of the images that are wanted of them: [`Hot`](Identity::Hot) if each one is that, or else
+/// [`Cooler`](Identity::Cooler) if none is [`Other`](Identity::Other).
+///
+/// No branch is in this before all headers were looked at, and the one that follows nearly always goes the same way. So a
+/// processor goes on with what comes next while it waits for the headers.
+///
+/// **Ordering.** As for [`compare`].
+#[inline(always)]
+pub(super) fn compare_all<'a>(
+    headers: impl Iterator<Item = (&'a FrameHeader, BlockRef)>,
+    magic: Magic,
+) -> Identity {
+    #[cfg(all(target_arch = "x86_64", not(any(tidelock_loom, tidelock_shuttle, miri))))]
+    return vector::compare_all(headers, magic);
+    #[cfg(any(not(target_arch = "x86_64"), tidelock_loom, tidelock_shuttle, miri))]
+    return one_by_one(headers, magic);
+}
+
+/// The same as it is meant.
+#[cfg(any(test, any(not(target_arch = "x86_64"), tidelock_loom, tidelock_shuttle, miri)))]
+#[inline(always)]
+fn one_by_one<'a>(headers: impl Iterator<Item = (&'a FrameHeader, BlockRef)>, magic: Magic) -> Identity {
+    let of_each = headers.map(|(header, wanted)| field_by_field(header, wanted, magic));
+    of_each.max().unwrap_or(Identity::Hot)
 }
 
 /// The same as it is meant.
@@ -56,7 +82,7 @@ mod vector {
     use std::arch::asm;
     use std::arch::x86_64::{
         __m128i, _mm_and_si128, _mm_cmpeq_epi8, _mm_cvtsi64_si128, _mm_movemask_epi8, _mm_or_si128,
-        _mm_set_epi64x, _mm_unpacklo_epi64,
+        _mm_set_epi64x, _mm_setzero_si128, _mm_unpackhi_epi64, _mm_unpacklo_epi64, _mm_xor_si128,
     };
     use std::mem::offset_of;
 
@@ -97,6 +123,46 @@ mod vector {
         if are_same(first, _mm_or_si128(second, whatever_heat)) { Identity::Cooler } else { Identity::Other }
     }
 
+    #[inline(always)]
+    pub(super) fn compare_all<'a>(
+        headers: impl Iterator<Item = (&'a FrameHeader, BlockRef)>,
+        magic: Magic,
+    ) -> Identity {
+        // SAFETY: SSE2 is part of x86-64.
+        unsafe { all_with_sse2(headers, magic) }
+    }
+
+    /// Collects every bit in which any header differs, and looks at the end which of them matter.
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn all_with_sse2<'a>(
+        headers: impl Iterator<Item = (&'a FrameHeader, BlockRef)>,
+        magic: Magic,
+    ) -> Identity {
+        let hot = u64::from(magic.0) | u64::from(HEAT_MAX) << HEAT_SHIFT;
+        let hot = _mm_set_epi64x(hot.cast_signed(), 0);
+        let readable = _mm_set_epi64x(0, Word::READABLE.cast_signed());
+        let mut differing = [_mm_setzero_si128(); 2];
+        for (header, wanted) in headers {
+            let halves = load(header);
+            let wanted = _mm_set_epi64x(wanted.seq.0.cast_signed(), wanted.blkno.0.cast_signed());
+            let expected = [_mm_unpacklo_epi64(readable, wanted), _mm_unpackhi_epi64(wanted, hot)];
+            differing[0] = _mm_or_si128(differing[0], _mm_xor_si128(halves[0], expected[0]));
+            differing[1] = _mm_or_si128(differing[1], _mm_xor_si128(halves[1], expected[1]));
+        }
+        let are_same = |first, second| {
+            let is_same = _mm_cmpeq_epi8(_mm_or_si128(first, second), _mm_setzero_si128());
+            _mm_movemask_epi8(is_same) == 0xffff
+        };
+        // Pins do not matter.
+        let first = _mm_and_si128(differing[0], _mm_set_epi64x(-1, Word::READABLE_MASK.cast_signed()));
+        if are_same(first, differing[1]) {
+            return Identity::Hot;
+        }
+        let but_heat = _mm_and_si128(differing[1], _mm_set_epi64x(!(0xff << HEAT_SHIFT), -1));
+        if are_same(first, but_heat) { Identity::Cooler } else { Identity::Other }
+    }
+
     /// State and block number, and then seq and magic with the heat.
     #[inline(always)]
     fn load(header: &FrameHeader) -> [__m128i; 2] {
@@ -133,6 +199,18 @@ mod tests {
         prop_oneof![3 => Just(wanted), 2 => (0..64u32).prop_map(move |bit| wanted ^ 1 << bit), 1 => any::<u64>()]
     }
 
+    /// One header, of the image that is wanted, as hot as can be.
+    fn hot_header() -> Region<FrameHeader> {
+        let headers = Region::<FrameHeader>::reserve(1).unwrap();
+        // SAFETY: there is one.
+        let header = unsafe { headers.get(0) };
+        header.set_blkno(WANTED.blkno);
+        header.set_image(WANTED.seq, MAGIC);
+        header.state.claim(crate::raw::state::Word::present(Phase::Clean, 0));
+        header.heat.store(HEAT_MAX, tidelock_sync::unmodelled::Ordering::Relaxed);
+        headers
+    }
+
     const WANTED: BlockRef = BlockRef::new(BlockNo(0x0123_4567_89ab_cdef), Seq(0xfedc_ba98_7654_3210));
     const MAGIC: Magic = Magic(0x5449_4445);
 
@@ -165,6 +243,16 @@ mod tests {
             };
             prop_assert_eq!(field_by_field(header, WANTED, MAGIC), expected);
             prop_assert_eq!(compare(header, WANTED, MAGIC), expected);
+            prop_assert_eq!(compare_all([(header, WANTED)].into_iter(), MAGIC), expected);
+            // Beside one that is hot, on either side.
+            let hot = hot_header();
+            // SAFETY: there is one.
+            let hot = unsafe { hot.get(0) };
+            for (before, after) in [(header, hot), (hot, header)] {
+                let both = [(before, WANTED), (after, WANTED)];
+                prop_assert_eq!(compare_all(both.into_iter(), MAGIC), expected);
+                prop_assert_eq!(one_by_one(both.into_iter(), MAGIC), expected);
+            }
         }
     }
 }

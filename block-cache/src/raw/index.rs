@@ -152,7 +152,7 @@ impl Index {
             Ok(true) => Some(Ok(other)),
             Err(objection) => Some(Err(objection)),
         }) {
-            let removed = home.remove(hash, displaced?);
+            let removed = home.remove(displaced?);
             debug_assert!(removed, "an entry that was just found is there");
         }
         home.insert(hash, frame);
@@ -193,7 +193,7 @@ impl Index {
         loop {
             let home = table.latch(table.home(hash));
             if !home.is_moved() {
-                return home.remove(hash, frame);
+                return home.remove(frame);
             }
             drop(home);
             table = self.next_of(table).expect("T4: a moved home has a next table");

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! All 16-bit tags are compared at once. A tag says only "look there": the frame's own header says which block it holds, so
-//! a tag that matches by chance or is out of date does no harm.
+//! a tag that matches by chance or is out of date does no harm. (One block in 65536 has the tag 0, which empty slots have too:
+//! what they lead to is nobody.)
 //!
 //! An entry lives in its *home* bucket, or, when that is full, in one of the next; every bucket that an entry had to pass
 //! counts it in `overflow`, and a probe goes on only where that count is not zero.
@@ -73,15 +74,14 @@ unsafe impl Zeroed for Bucket {
     }
 }
 
-/// The hash of a block number: the upper half chooses the home, the lower quarter, made odd, is the tag.
+/// The hash of a block number: its upper end chooses the home, the lower quarter is the tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hash(pub(crate) u64);
 
 impl Hash {
     #[inline(always)]
-    const fn tag(self) -> u64 {
-        // Odd, since 0 means "no entry".
-        self.0 & 0xffff | 1
+    const fn tag(self) -> u16 {
+        self.0 as u16
     }
 }
 
@@ -110,7 +110,7 @@ pub(crate) struct Table {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Home<'a> {
     bucket: &'a Bucket,
-    tag: u64,
+    hash: Hash,
 }
 
 /// A home whose entries only the holder changes (T2).
@@ -149,8 +149,8 @@ impl Bucket {
     /// All tags are compared before any branch: which one matches is as random as the hash, and a branch on it would be
     /// mispredicted most of the time.
     #[inline(always)]
-    fn search<R>(&self, tag: u64, accept: impl Fn(Entry) -> Option<R>) -> Option<R> {
-        let mut matches = self.tags.matches(tag as u16);
+    fn search<R>(&self, tag: u16, accept: impl Fn(Entry) -> Option<R>) -> Option<R> {
+        let mut matches = self.tags.matches(tag);
         while let Some(slot) = matches.next() {
             // SAFETY: it is a slot.
             if let Some(found) = accept(Entry::from_raw(unsafe { self.frame(slot) })) {
@@ -181,7 +181,7 @@ impl Home<'_> {
     /// memory is far, the more are on their way at once the fewer branches each of them leaves unresolved.
     #[inline(always)]
     pub(crate) fn candidate(self) -> Entry {
-        let slot = self.bucket.tags.matches(self.tag as u16).first_or_end();
+        let slot = self.bucket.tags.matches(self.hash.tag()).first_or_end();
         // SAFETY: a slot, or the one behind the last.
         Entry::from_raw(unsafe { self.bucket.frame(slot) })
     }
@@ -189,7 +189,7 @@ impl Home<'_> {
     /// Whether the hash stands nowhere: no tag here matches, none had to pass, and none was moved.
     #[inline(always)]
     pub(crate) fn is_without(self) -> bool {
-        self.bucket.tags.matches(self.tag as u16).first_or_end() == SLOTS
+        self.bucket.tags.matches(self.hash.tag()).first_or_end() == SLOTS
             && self.bucket.meta_afterwards() & !LATCH == 0
     }
 }
@@ -225,10 +225,11 @@ impl Table {
         unsafe { self.buckets.get(index) }
     }
 
-    /// The home of `hash`: its upper half, scaled to the number of buckets (Lemire's multiply-and-shift).
+    /// The home of `hash`, scaled to the number of buckets (Lemire's multiply-and-shift: one multiplication, of which the upper
+    /// half is all that is wanted).
     #[inline(always)]
     pub(crate) fn home(&self, hash: Hash) -> usize {
-        (((hash.0 >> 32) * self.bucket_count() as u64) >> 32) as usize
+        ((u128::from(hash.0) * self.bucket_count() as u128) >> 64) as usize
     }
 
     #[inline(always)]
@@ -239,7 +240,7 @@ impl Table {
     /// Where `hash` would stand.
     #[inline(always)]
     pub(crate) fn home_of(&self, hash: Hash) -> Home<'_> {
-        Home { bucket: self.bucket(self.home(hash)), tag: hash.tag() }
+        Home { bucket: self.bucket(self.home(hash)), hash }
     }
 
     /// The same, on its way from memory.
@@ -254,7 +255,7 @@ impl Table {
     pub(crate) fn find<R>(&self, hash: Hash, accept: impl Fn(FrameNo) -> Option<R>) -> Probe<R> {
         // An entry may be nobody's by the time it is looked at.
         let accept = |entry: Entry| entry.frame().and_then(&accept);
-        let Home { bucket, tag } = self.home_of(hash);
+        let (bucket, tag) = (self.home_of(hash).bucket, hash.tag());
         let mut found = bucket.search(tag, accept);
         let early = cfg!(tidelock_weaken = "moved_early").then(|| bucket.meta_afterwards());
         if found.is_none() && bucket.is_passed() {
@@ -269,7 +270,7 @@ impl Table {
 
     /// The buckets behind a home that overflowed.
     #[cold]
-    fn find_further<R>(&self, home: usize, tag: u64, accept: &impl Fn(Entry) -> Option<R>) -> Option<R> {
+    fn find_further<R>(&self, home: usize, tag: u16, accept: &impl Fn(Entry) -> Option<R>) -> Option<R> {
         let mut index = self.after(home);
         // Bound: once around the table.
         while index != home {
@@ -356,8 +357,8 @@ impl Latched<'_> {
         panic!("T5: a table of {} slots is full", self.table.slots());
     }
 
-    /// Takes out the entry of `hash` that leads to `frame`; tells whether there was one.
-    pub(crate) fn remove(&self, hash: Hash, frame: FrameNo) -> bool {
+    /// Takes out the entry of this home that leads to `frame`; tells whether there was one.
+    pub(crate) fn remove(&self, frame: FrameNo) -> bool {
         let mut index = self.home;
         let mut passed = 0;
         // Bound: once around the table.
@@ -375,7 +376,6 @@ impl Latched<'_> {
             index = self.table.after(index);
             passed += 1;
         }
-        debug_assert!(hash.tag() != 0);
         false
     }
 
@@ -436,10 +436,10 @@ fn claim_slot(bucket: &Bucket, frame: FrameNo) -> Option<usize> {
 }
 
 /// Makes a claimed slot visible to lookups (T3).
-fn publish(bucket: &Bucket, slot: usize, tag: u64) {
+fn publish(bucket: &Bucket, slot: usize, tag: u16) {
     let (word, shift) = lane(slot);
     // Relaxed: a tag says only "look there"; what is there was published by claim_slot().
-    bucket.tags.0[word].fetch_or(tag << shift, Ordering::Relaxed);
+    bucket.tags.0[word].fetch_or(u64::from(tag) << shift, Ordering::Relaxed);
 }
 
 /// Takes a slot's entry away (T3).

@@ -35,9 +35,14 @@ fn core() -> Core {
     core
 }
 
+/// The home of a block in a table of [`BUCKETS`].
+fn home_of(core: &Core, blkno: BlockNo) -> u64 {
+    ((u128::from(core.hash(blkno).0) * u128::from(BUCKETS)) >> 64) as u64
+}
+
 /// Blocks whose home in a table of [`BUCKETS`] is `home`.
 fn blocks_at(core: &Core, home: u64) -> impl Iterator<Item = BlockRef> {
-    let is_there = move |blkno: &u64| ((core.hash(BlockNo(*blkno)).0 >> 32) * BUCKETS) >> 32 == home;
+    let is_there = move |blkno: &u64| home_of(core, BlockNo(*blkno)) == home;
     (1..).filter(is_there).map(|blkno| BlockRef::new(BlockNo(blkno), Seq(blkno)))
 }
 
@@ -105,11 +110,47 @@ fn t4_what_stands_in_a_home_that_was_moved_is_not_found_there() {
     header.state.claim(Word::present(Phase::Clean, 1));
 
     let guard = core.domain.guard();
-    let found = core.find_images(guard.proof(), &[block], MAGIC, |found| assert_eq!(found, None));
+    let found = core.find_images(&guard, &[block], MAGIC, |found| assert_eq!(found, None));
     assert_eq!(found, 0);
     assert_eq!(core.find_image(&guard, block, MAGIC), None);
     drop(guard);
     assert!(!matches!(core.pin_image_simply(block, MAGIC), Ok(Some(_))));
     assert_eq!(core.pin_image(block, MAGIC, false), None);
     assert_eq!(core.pin_block(block.blkno), None);
+}
+
+/// One block in 65536 has the tag that empty slots have. Its first candidate is nobody if there is such a slot before its own.
+#[test]
+fn a_block_with_the_tag_of_empty_slots_is_found_missed_moved_and_removed_like_any_other() {
+    let core = core();
+    let is_untagged = |blkno: &u64| core.hash(BlockNo(*blkno)).0 as u16 == 0;
+    let mut untagged = (1..).filter(is_untagged).map(|blkno| BlockRef::new(BlockNo(blkno), Seq(blkno)));
+    let [first, second, absent] = std::array::from_fn(|_| untagged.next().unwrap());
+    let ordinary = blocks_at(&core, MOVED).next().unwrap();
+    let put_behind_an_empty_slot = |block: BlockRef| {
+        let first = put(&core, blocks_at(&core, home_of(&core, block.blkno)).next().unwrap());
+        let frame = put(&core, block);
+        assert!(core.remove(first));
+        frame
+    };
+    let frames = [first, second].map(put_behind_an_empty_slot);
+    let beside = put(&core, ordinary);
+    let found = |block| {
+        let guard = core.domain.guard();
+        let one = core.find_image(&guard, block, MAGIC);
+        let mut of_batch = Vec::new();
+        core.find_images(&guard, &[ordinary, block, absent, block], MAGIC, |found| of_batch.push(found));
+        assert_eq!(of_batch, [Some(beside), one, None, one]);
+        assert_eq!(core.pin_block(block.blkno).inspect(|frame| core.let_go(*frame)), one);
+        one
+    };
+    assert_eq!([first, second, absent].map(found), [Some(frames[0]), Some(frames[1]), None]);
+
+    assert!(core.index.admit(&core.domain, FULL), "it begins to grow");
+    for block in [first, second, absent] {
+        core.index.make_way(&core.domain, core.hash(block.blkno), |frame| core.hash_of(frame));
+    }
+    assert_eq!([first, second, absent].map(found), [Some(frames[0]), Some(frames[1]), None]);
+    assert!(core.remove(frames[0]));
+    assert_eq!([first, second, absent].map(found), [None, Some(frames[1]), None]);
 }
