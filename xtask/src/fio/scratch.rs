@@ -34,7 +34,7 @@ impl Scratch {
         let folder = tempfile::Builder::new().prefix("tidelock-fio-").tempdir_in(&parent)?;
         remove_on_interrupt(folder.path())?;
         let volume = folder.path().join("volume");
-        File::create(&volume)?.set_len(bytes).with_context(|| format!("--dir {}", parent.display()))?;
+        allocate(&File::create(&volume)?, bytes).with_context(|| format!("--dir {}", parent.display()))?;
         let writes = Place { path: folder.path().join("writes"), offset: 0 };
         Ok(Scratch { volume, writes, _folder: Some(folder) })
     }
@@ -63,6 +63,15 @@ impl Scratch {
     }
 }
 
+/// Gives a file its room in one go. In a file with holes a block lies where the system found room when it was first written,
+/// and several threads fill a volume: neighbours in the volume would not be neighbours on the disk, as those in fio's file are.
+fn allocate(file: &File, bytes: u64) -> std::io::Result<()> {
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+        Err(rustix::io::Errno::OPNOTSUPP) => file.set_len(bytes),
+        answer => Ok(answer?),
+    }
+}
+
 /// Destructors do not run on Ctrl-C, and gigabytes would stay behind.
 fn remove_on_interrupt(folder: &Path) -> Result<()> {
     let folder = folder.to_owned();
@@ -78,6 +87,17 @@ fn remove_on_interrupt(folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_volume_has_its_room_before_it_is_filled() {
+        use std::os::unix::fs::MetadataExt;
+
+        let file = tempfile::tempfile().unwrap();
+        allocate(&file, 1 << 20).unwrap();
+        let about = file.metadata().unwrap();
+        assert_eq!(about.len(), 1 << 20);
+        assert!(about.blocks() * 512 >= 1 << 20, "{} blocks", about.blocks());
+    }
 
     #[test]
     fn a_device_without_room_for_volume_and_writes_is_refused() {
