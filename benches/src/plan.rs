@@ -122,6 +122,18 @@ pub const MATCHES: &[Match] = &[
         ours: "ours-batch64",
         opponents: &[Named("ours-guarded")],
     },
+    Match {
+        workload: "dram-batch",
+        threads: &[1, 2],
+        ours: "ours-step8",
+        opponents: &[Named("ours-guarded")],
+    },
+    Match {
+        workload: "dram-batch",
+        threads: &[1, 2],
+        ours: "ours-step16",
+        opponents: &[Named("ours-guarded")],
+    },
     Match { workload: "pressure", threads: &[1, 2], ours: "ours-pinned", opponents: BOUNDED },
     Match { workload: "scan", threads: &[1, 2], ours: "ours-pinned", opponents: BOUNDED },
     Match {

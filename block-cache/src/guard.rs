@@ -55,7 +55,8 @@ impl<'c> Guard<'c> {
     }
 
     /// Peeks at many images at once. The cache misses of one lookup overlap with those of the others, which makes large
-    /// tables several times faster than one peek after the other; best with 64 at a time or more.
+    /// tables several times faster than one peek after the other; best with 64 at a time or more. A list that is looked at a few
+    /// blocks at a time is for [`peek_step`](Self::peek_step).
     ///
     /// Calls `each` with the position of every reference and its bytes, in order.
     #[inline]
@@ -75,6 +76,56 @@ impl<'c> Guard<'c> {
             Slot::add(&counters.hits, found as u64);
             Slot::add(&counters.misses, (some.len() - found) as u64);
         }
+    }
+
+    /// Peeks at the first `step` images of `list`, while the next are on their way from memory. Returns the rest of the list.
+    ///
+    /// This walks a list that is known beforehand, in steps of a few blocks each, and with a guard for each step if that is
+    /// wanted: between two steps no frame is kept from being used again. A batch of eight blocks that nothing is known to
+    /// follow waits for memory as often as one of 64; a step has had its waits before its turn came.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tidelock_block_cache::BlockCache;
+    /// # use tidelock_dev::MemDevice;
+    /// # use tidelock_format::{BlockNo, BlockRef, Magic, Seq};
+    /// # let cache = BlockCache::builder(Arc::new(MemDevice::new(1 << 20))).build()?;
+    /// # let leaves: Vec<_> = (1..=30).map(|number| BlockRef::new(BlockNo(number), Seq(1))).collect();
+    /// # for leaf in &leaves {
+    /// #     cache.insert(*leaf, Magic(2), |image| image.fill(7))?;
+    /// # }
+    /// let mut sum = 0;
+    /// let mut list = &leaves[..];
+    /// while !list.is_empty() {
+    ///     list = cache.guard().peek_step(list, 8, Magic(2), |_, image| {
+    ///         sum += image.map_or(0, |image| u64::from(image[0]));
+    ///     });
+    /// }
+    /// assert_eq!(sum, 30 * 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Calls `each` as [`peek_many`](Self::peek_many) does, with positions in `list`. The last step is as long as what is left.
+    ///
+    /// # Panics
+    /// If `step` is 0: such a walk would never end.
+    #[inline]
+    pub fn peek_step<'l, 'g>(
+        &'g self,
+        list: &'l [BlockRef],
+        step: usize,
+        magic: Magic,
+        each: impl FnMut(usize, Option<&'g [u8]>),
+    ) -> &'l [BlockRef] {
+        assert!(step > 0, "a walk in steps of no blocks would never end");
+        let (now, rest) = list.split_at(step.min(list.len()));
+        // More than a batch looks up at a time might be gone again before its turn comes.
+        let ahead = step.min(LOOKUPS_MAX);
+        let (next, after) = rest.split_at(ahead.min(rest.len()));
+        self.shared.core.fetch_headers(next);
+        self.shared.core.fetch_homes(&after[..ahead.min(after.len())]);
+        self.peek_many(now, magic, each);
+        rest
     }
 }
 

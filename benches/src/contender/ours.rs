@@ -125,6 +125,61 @@ impl<const KEYS: usize> Contender for Peeking<KEYS> {
     }
 }
 
+/// Guarded reads of lists that are walked in steps of `KEYS`, under a guard for each step.
+pub(super) struct Stepping<const KEYS: usize>(BlockCache);
+
+/// As long as each of these lists is.
+const LIST: usize = 1024;
+
+impl<const KEYS: usize> Stepping<KEYS> {
+    const NAMES: (&'static str, &'static str) = match KEYS {
+        8 => (
+            "ours-step8",
+            "Tidelock: peek_step through lists of 1024 keys, 8 at a time, under a guard for each step",
+        ),
+        16 => (
+            "ours-step16",
+            "Tidelock: peek_step through lists of 1024 keys, 16 at a time, under a guard for each step",
+        ),
+        _ => panic!("no contender takes steps of so many keys"),
+    };
+}
+
+impl<const KEYS: usize> Contender for Stepping<KEYS> {
+    const NAME: &'static str = Self::NAMES.0;
+    const ABOUT: &'static str = Self::NAMES.1;
+
+    fn build(shape: &Shape) -> Self {
+        Self(build(shape.capacity, shape.room()))
+    }
+
+    #[inline(always)]
+    fn lookup(&self, reference: Reference) -> bool {
+        self.0.guard().peek(block_ref(reference), MAGIC).is_some()
+    }
+
+    #[inline(always)]
+    fn lookup_all(&self, keys: &[u32]) -> usize {
+        let mut found = 0;
+        let mut list = Vec::with_capacity(LIST);
+        for some in keys.chunks(LIST) {
+            list.clear();
+            list.extend(some.iter().map(|&key| block_ref(Reference::to(key.into()))));
+            let mut rest = &list[..];
+            while !rest.is_empty() {
+                let each = |_, image: Option<&[u8]>| found += usize::from(image.is_some());
+                rest = self.0.guard().peek_step(rest, KEYS, MAGIC, each);
+            }
+        }
+        found
+    }
+
+    #[inline]
+    fn insert(&self, reference: Reference) {
+        insert(&self.0, reference);
+    }
+}
+
 /// For growth: from an index of one bucket, or (`PRESIZED`) from one that has room for everything.
 pub(super) struct Growing<const PRESIZED: bool>(BlockCache);
 

@@ -8,6 +8,10 @@
 //! better, and best is when the last headers of one batch and the first buckets of the next are on their way together. That is
 //! why the loops are short and without branches, why the headers' place is not read anew in each turn, and why headers are
 //! compared all at once.
+//!
+//! Who knows what will be looked up later need not wait at all: while one batch is looked at, the headers of the next and the
+//! buckets of the one after it are on their way. Then small batches are as good as large ones. Buckets alone would not do, as each
+//! batch would still wait for its headers.
 
 use std::mem::MaybeUninit;
 
@@ -24,6 +28,24 @@ use super::table::Home;
 pub(crate) const LOOKUPS_MAX: usize = 64;
 
 impl Core {
+    /// Puts the buckets on their way in which `soon` will be looked for.
+    #[inline(always)]
+    pub(crate) fn fetch_homes(&self, soon: &[BlockRef]) {
+        let table = self.index.current();
+        for block in soon {
+            table.fetch_home(self.hash(block.blkno));
+        }
+    }
+
+    /// Puts the headers on their way to which the buckets of `soon` lead. Waits for buckets that are not here yet.
+    #[inline(always)]
+    pub(crate) fn fetch_headers(&self, soon: &[BlockRef]) {
+        let (table, headers) = (self.index.current(), self.frames.headers());
+        for block in soon {
+            prefetch::read(headers.at(table.home_of(self.hash(block.blkno)).candidate()));
+        }
+    }
+
     /// What [`find_image`](Self::find_image) finds, for up to [`LOOKUPS_MAX`] at a time, in order. Tells how many it found.
     #[inline(always)]
     pub(crate) fn find_images(

@@ -132,6 +132,45 @@ fn a_batch_of_any_length_finds_what_single_peeks_find() {
     assert!(cache.stats().growths > 1);
 }
 
+/// Also while the index grows, and however the steps divide the list.
+#[test]
+fn a_walk_in_steps_finds_what_single_peeks_find_each_once_and_in_order() {
+    let cache = rig::builder(rig::device(), 4000).expected_blocks(1).build().unwrap();
+    let list: Vec<_> = (0..400).map(|n| BlockRef::new(BlockNo(2 * n % 401 + 1), Seq(1 + n % 3))).collect();
+    for (put, step) in list.iter().zip([1, 2, 7, 8, 16, 63, 64, 65, 200, 399, 400, 401, 5000].iter().cycle())
+    {
+        drop(cache.insert(BlockRef::new(put.blkno, Seq(1)), MAGIC, |_| {}).unwrap());
+        let (mut found, mut rest) = (Vec::new(), &list[..]);
+        while !rest.is_empty() {
+            let start = list.len() - rest.len();
+            let guard = cache.guard();
+            rest = guard.peek_step(rest, *step, MAGIC, |at, image| {
+                found.push((start + at, image.map(<[u8]>::as_ptr)));
+            });
+            let end = list.len() - rest.len();
+            assert_eq!(end, list.len().min(start + step), "a step is as long as asked, or ends the list");
+        }
+        let guard = cache.guard();
+        let single = |wanted: &BlockRef| guard.peek(*wanted, MAGIC).map(<[u8]>::as_ptr);
+        assert_eq!(found, list.iter().map(single).enumerate().collect::<Vec<_>>());
+    }
+    assert!(cache.stats().growths > 1);
+}
+
+#[test]
+fn a_walk_of_nothing_is_over() {
+    let cache = rig::builder(rig::device(), 64).build().unwrap();
+    let rest = cache.guard().peek_step(&[], 8, MAGIC, |_, _| panic!("nothing was asked for"));
+    assert!(rest.is_empty());
+}
+
+#[test]
+#[should_panic = "steps of no blocks"]
+fn a_walk_in_steps_of_no_blocks_is_refused() {
+    let cache = rig::builder(rig::device(), 64).build().unwrap();
+    cache.guard().peek_step(&[BlockRef::new(BlockNo(1), Seq(1))], 0, MAGIC, |_, _| {});
+}
+
 #[test]
 fn closing_names_who_leaked() {
     let device = rig::device();
