@@ -106,10 +106,13 @@ impl<const KEYS: usize> Contender for Peeking<KEYS> {
         if KEYS == 1 {
             return lookup_one_by_one(self, keys);
         }
-        let mut found = 0;
+        let (mut found, mut wanted) = (0, [BlockRef::NULL; KEYS]);
         let (batches, rest) = keys.as_chunks::<KEYS>();
         for batch in batches {
-            let wanted = batch.map(|key| block_ref(Reference::to(key.into())));
+            // In place: moved, it would be read in halves other than it was written in, which holds a processor up.
+            for (wanted, key) in wanted.iter_mut().zip(batch) {
+                *wanted = block_ref(Reference::to((*key).into()));
+            }
             self.0.guard().peek_many(&wanted, MAGIC, |_, image| found += usize::from(image.is_some()));
         }
         found + lookup_one_by_one(self, rest)

@@ -19,10 +19,10 @@ use tidelock_format::{BlockRef, Magic};
 
 use super::core::Core;
 use super::epoch::Guard;
-use super::frame::{Entry, FrameNo};
+use super::frame::{FrameHeader, FrameNo};
 use super::identity::{self, Identity};
 use super::prefetch;
-use super::table::Home;
+use super::table::Hash;
 
 /// Lookups side by side, at the most. Of a cache of 4 Mi blocks each took 31 ns with 16 of them, 20 ns with 32 and 15 ns with 64.
 pub(crate) const LOOKUPS_MAX: usize = 64;
@@ -57,53 +57,55 @@ impl Core {
     ) -> usize {
         debug_assert!(wanted.len() <= LOOKUPS_MAX);
         let (table, headers) = (self.index.current(), self.frames.headers());
-        let mut homes = [const { MaybeUninit::<Home<'_>>::uninit() }; LOOKUPS_MAX];
-        for (home, wanted) in homes.iter_mut().zip(wanted) {
-            home.write(table.fetch_home(self.hash(wanted.blkno)));
+        // Where the buckets are is worked out twice: that is less than to keep it, and to read what was just written.
+        let mut hashes = [const { MaybeUninit::<Hash>::uninit() }; LOOKUPS_MAX];
+        for (hash, wanted) in hashes.iter_mut().zip(wanted) {
+            table.fetch_home(*hash.write(self.hash(wanted.blkno)));
         }
-        let mut candidates = [const { MaybeUninit::<Entry>::uninit() }; LOOKUPS_MAX];
-        for ((candidate, home), _) in candidates.iter_mut().zip(&homes).zip(wanted) {
+        let mut candidates = [const { MaybeUninit::<&FrameHeader>::uninit() }; LOOKUPS_MAX];
+        for ((candidate, hash), _) in candidates.iter_mut().zip(&hashes).zip(wanted) {
             // SAFETY: written above, for each that is wanted.
-            let entry = unsafe { home.assume_init() }.candidate();
-            prefetch::read(headers.at(entry));
-            candidate.write(entry);
+            let home = table.home_of(unsafe { hash.assume_init() });
+            prefetch::read(*candidate.write(headers.at(home.candidate())));
         }
-        let candidates = &candidates[..wanted.len()];
-        let headers_of = candidates.iter().zip(wanted).map(|(candidate, wanted)| {
-            // SAFETY: as above.
-            (headers.at(unsafe { candidate.assume_init() }), *wanted)
-        });
-        let identity = identity::compare_all(headers_of, magic);
+        let candidates: *const [MaybeUninit<&FrameHeader>] = &raw const candidates[..wanted.len()];
+        // SAFETY: written above, for each that is wanted, and no longer changed.
+        let candidates = unsafe { &*(candidates as *const [&FrameHeader]) };
+        let identity = identity::compare_all(candidates.iter().copied().zip(wanted.iter().copied()), magic);
+        if identity == Identity::Other {
+            return self.find_one_by_one(guard, candidates.iter().copied().zip(wanted), magic, each);
+        }
         if identity == Identity::Cooler {
-            let nowhere = &guard.slot().nowhere;
-            for candidate in candidates {
-                // SAFETY: as above.
-                headers.at(unsafe { candidate.assume_init() }).warm_unseen(nowhere);
-            }
+            candidates.iter().for_each(|header| header.warm_unseen(&guard.slot().nowhere));
         }
-        if identity != Identity::Other {
-            for candidate in candidates {
-                // SAFETY: as above.
-                let entry = unsafe { candidate.assume_init() };
-                // SAFETY: F1: nobody's header is not readable.
-                each(Some(unsafe { entry.known_frame() }));
-            }
-            return wanted.len();
+        for header in candidates {
+            // SAFETY: F1: nobody's header is not readable.
+            each(Some(unsafe { headers.frame_of(header) }));
         }
-        let mut missing = 0;
-        for (candidate, wanted) in candidates.iter().zip(wanted) {
-            // SAFETY: as above.
-            let entry = unsafe { candidate.assume_init() };
-            if headers.at(entry).accept(*wanted, magic) {
+        wanted.len()
+    }
+
+    /// The same, where some of the `candidates` are not what is wanted of them.
+    #[inline(always)]
+    fn find_one_by_one<'a>(
+        &self,
+        guard: &Guard<'_>,
+        candidates: impl ExactSizeIterator<Item = (&'a FrameHeader, &'a BlockRef)>,
+        magic: Magic,
+        mut each: impl FnMut(Option<FrameNo>),
+    ) -> usize {
+        let (mut found, headers) = (candidates.len(), self.frames.headers());
+        for (header, wanted) in candidates {
+            if header.accept(*wanted, magic) {
                 // SAFETY: F1: nobody's header is not readable.
-                each(Some(unsafe { entry.known_frame() }));
+                each(Some(unsafe { headers.frame_of(header) }));
                 continue;
             }
-            let found = self.find_image_further(guard.proof(), *wanted, magic);
-            missing += usize::from(found.is_none());
-            each(found);
+            let frame = self.find_image_further(guard.proof(), *wanted, magic);
+            found -= usize::from(frame.is_none());
+            each(frame);
         }
-        wanted.len() - missing
+        found
     }
 }
 

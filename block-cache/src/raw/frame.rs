@@ -198,6 +198,17 @@ impl<'a> Headers<'a> {
         // SAFETY: F1.
         unsafe { self.0.get(entry.raw() as usize) }
     }
+
+    /// Whose header this is.
+    ///
+    /// # Safety
+    /// It is one of these, and not nobody's.
+    #[inline(always)]
+    pub(crate) unsafe fn frame_of(self, header: &FrameHeader) -> FrameNo {
+        let entry = Entry::from_raw(self.0.index_of(header) as u32);
+        // SAFETY: the caller's promise.
+        unsafe { entry.known_frame() }
+    }
 }
 
 /// All frames of a cache.

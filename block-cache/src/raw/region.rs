@@ -90,6 +90,12 @@ mod imp {
             // SAFETY: mapped, aligned, zeroed at first (which is valid: Zeroed), and only ever shared.
             unsafe { value.as_ref() }
         }
+
+        /// Which of them `value` is.
+        #[inline(always)]
+        pub(crate) fn index_of(self, value: &T) -> usize {
+            (std::ptr::from_ref(value).addr() - self.start.addr().get()) / size_of::<T>()
+        }
     }
 }
 
@@ -135,6 +141,11 @@ mod imp {
         /// As for [`Region::get`].
         pub(crate) unsafe fn get(self, index: usize) -> &'a T {
             &self.0[index]
+        }
+
+        /// Which of them `value` is.
+        pub(crate) fn index_of(self, value: &T) -> usize {
+            (std::ptr::from_ref(value).addr() - self.0.as_ptr().addr()) / size_of::<T>()
         }
     }
 }
