@@ -10,7 +10,8 @@ use tidelock_dev::nudge;
 use tidelock_dev::{BlockDevice, Buffer, Completer, Completion, DeviceError, Operation, RawBuffer, Request};
 use tidelock_format::{BlockNo, BlockRef, DeviceRange, FormatError, Fsid, Magic, Mismatch, Seq};
 use tidelock_sync::Event;
-use tidelock_sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use tidelock_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tidelock_sync::barrier;
 
 use crate::fault::{ArmedFault, FaultPoint, Faults};
 use crate::raw::core::{Claim, Core, NoFrame, Purpose};
@@ -175,6 +176,7 @@ impl Shared {
         if self.is_closed() {
             return Err(CacheError::Closed);
         }
+        self.core.expect(image.blkno);
         let mut taken = self.take_frame(Purpose::Read)?;
         fill(taken.image_mut());
         let frame = taken.into_frame();
@@ -250,9 +252,9 @@ impl Shared {
     /// Whether the cache was closed before the caller's pin on `frame`, which it entered or joined just now, could be seen by
     /// the sweep. The frame is out of sight then, and so nothing that the sweep did not count stays behind.
     pub(crate) fn closed_meanwhile(&self, frame: FrameNo) -> bool {
-        // SeqCst: pairs with the fence in refuse_claims(): either the sweep sees this pin, or this sees the closing.
+        // Pairs with the heavy one in refuse_claims(): either the sweep sees this pin, or this sees the closing.
         if !cfg!(tidelock_weaken = "claim_fence") {
-            fence(Ordering::SeqCst);
+            barrier::light_or_fence();
         }
         let is_closed = self.is_closed();
         if is_closed {
@@ -336,7 +338,7 @@ impl Shared {
     // --- closing -----------------------------------------------------------------------------------------------------
 
     pub(crate) fn is_closed(&self) -> bool {
-        // SeqCst: as in claim().
+        // SeqCst: pairs with refuse_claims(). Where it matters, a barrier comes before: see closed_meanwhile().
         self.closed.load(Ordering::SeqCst)
     }
 
@@ -348,9 +350,9 @@ impl Shared {
 
     /// Refuses new claims from now on. Tells whether this call closed it.
     pub(crate) fn refuse_claims(&self) -> bool {
-        // SeqCst: as in claim().
+        // SeqCst: pairs with is_closed(). The barrier orders it before the sweep; pairs with the light one in closed_meanwhile().
         let was_open = !self.closed.swap(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
+        barrier::heavy();
         was_open
     }
 

@@ -12,6 +12,8 @@
 //! itself: [`prepare`] tells it so, once, and it can fold that into a look that it takes anyway. Under a model both are fences.
 //! The idea is that of asymmetric fences (P1202, folly, and the `seize` crate).
 
+use crate::atomic::{Ordering, fence};
+
 #[cfg(not(any(tidelock_loom, tidelock_shuttle)))]
 pub use system::{heavy, light};
 
@@ -109,4 +111,14 @@ pub fn prepare() -> bool {
     return system::register();
     #[cfg(any(tidelock_loom, tidelock_shuttle))]
     true
+}
+
+/// [`light`] for a frequent side that has nothing to fold that answer into: fences where the kernel did not agree.
+#[inline]
+pub fn light_or_fence() {
+    light();
+    if !prepare() {
+        // SeqCst: pairs with heavy().
+        fence(Ordering::SeqCst);
+    }
 }

@@ -25,6 +25,7 @@ use super::pages::Pages;
 use super::pin::Pin;
 use super::policy::{Part, Policy};
 use super::pool::{Pool, Stash};
+use super::prefetch;
 use super::state::{Phase, Retired, Unpinned, Word};
 use super::table::{Hash, Home};
 use crate::budget::Charge;
@@ -304,6 +305,10 @@ impl Core {
         let mut stash = self.pool.stash();
         for round in 0..ROUNDS {
             if let Some(frame) = stash.pop() {
+                // Nobody looked at it since its block left.
+                if let Some(next) = stash.next() {
+                    prefetch::write(self.header(next));
+                }
                 self.evict_ahead(&mut stash);
                 return Ok(frame);
             }
@@ -399,7 +404,6 @@ impl Core {
     fn enter(&self, frame: FrameNo, blkno: BlockNo, word: Word) -> Result<(), FrameNo> {
         let header = self.header(frame);
         let hash = self.hash(blkno);
-        self.policy.prefetch(hash);
         let guard = self.domain.guard();
         self.index.make_way(&self.domain, hash, |frame| self.hash_of(frame));
         header.set_blkno(blkno);
@@ -423,11 +427,17 @@ impl Core {
         Ok(())
     }
 
+    /// Puts on its way from memory what the policy remembers of a block that [`enter`](Self::enter) will be asked for.
+    pub(crate) fn expect(&self, blkno: BlockNo) {
+        self.policy.prefetch(self.hash(blkno));
+    }
+
     /// Claims the right to fill `blkno`, or joins whoever has it.
     pub(crate) fn claim(&self, blkno: BlockNo) -> Result<Claim, NoFrame> {
         if let Some(frame) = self.pin_block(blkno) {
             return Ok(Claim::Join(frame));
         }
+        self.expect(blkno);
         let frame = self.take_frame(Purpose::Read)?;
         // Two pins: the reader's and the fill's.
         let pins = if cfg!(tidelock_weaken = "fill_unpinned") { 1 } else { 2 };

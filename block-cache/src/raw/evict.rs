@@ -6,11 +6,15 @@ use super::core::Core;
 use super::frame::FrameNo;
 use super::policy::{LOOKS_MAX, PROMOTION_HEAT, Part, WARM_LOOKS_MAX};
 use super::pool::Stash;
+use super::prefetch;
 use super::state::Evicted;
 
 /// Pinned blocks met on probation, by however many evictions, after which one looks in main. The next then look at one on
 /// probation each, until one can be had there again.
 const PINNED_ON_PROBATION_MAX: usize = 8;
+
+/// Blocks for which a walk fetches what it will need: as many as leave together.
+const FETCHED_MAX: usize = 8;
 
 /// What walking came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +45,7 @@ impl Core {
         let mut walked = Walked::default();
         let guard = self.domain.guard();
         stash.look_at_own_pins(guard.slot());
+        self.fetch_homes_of_next(stash, want);
         for _ in 0..want {
             let Some(frame) = self.evict_one(stash, &mut walked) else {
                 // Nor could anything be had in main: the next looks at probation thoroughly.
@@ -50,9 +55,28 @@ impl Core {
             stash.retire(frame);
             walked.freed += 1;
         }
+        self.fetch_headers_of_next(stash, want);
         drop(guard);
         stash.count_walk(walked);
         walked
+    }
+
+    /// Puts on their way the headers of the blocks that will probably go next, after this walk.
+    fn fetch_headers_of_next(&self, stash: &Stash, count: usize) {
+        for frame in self.policy.soon(&self.frames, &stash.spans).take(count.min(FETCHED_MAX)) {
+            prefetch::write(self.header(frame));
+        }
+    }
+
+    /// The same for what becomes of such blocks: the buckets that they leave, and what is remembered of them. Their headers
+    /// were fetched when the last walk ended.
+    fn fetch_homes_of_next(&self, stash: &Stash, count: usize) {
+        let table = self.index.current();
+        for frame in self.policy.soon(&self.frames, &stash.spans).take(count.min(FETCHED_MAX)) {
+            let hash = self.hash_of(frame);
+            table.fetch_home_to_change(hash);
+            self.policy.prefetch(hash);
+        }
     }
 
     fn evict_one(&self, stash: &mut Stash, walked: &mut Walked) -> Option<FrameNo> {

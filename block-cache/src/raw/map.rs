@@ -51,12 +51,12 @@ pub(crate) struct Span {
 }
 
 /// How coarse the books of a part are. Both grow with the cache; those of a small one are exact.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Grain {
-    /// Changes of the count that a thread keeps to itself.
-    untold_max: isize,
+    /// Changes of a count that a thread keeps to itself.
+    untold_max: u32,
     /// Frames to a span; a power of two.
-    span: usize,
+    span: u32,
 }
 
 impl Grain {
@@ -64,7 +64,20 @@ impl Grain {
     pub(super) fn of(capacity: usize) -> Self {
         // At most a cache line of bits, and a hundredth of the cache: it is walked in about the order in which it was filled.
         let span = (capacity / 128).clamp(1, 512);
-        Self { untold_max: (capacity / 1024).clamp(1, 16) as isize, span: 1 << span.ilog2() }
+        Self { untold_max: (capacity / 1024).clamp(1, 16) as u32, span: 1 << span.ilog2() }
+    }
+
+    /// Both in one number, which can be kept in an atomic.
+    pub(super) const fn bits(self) -> u64 {
+        (self.untold_max as u64) << 32 | self.span as u64
+    }
+
+    pub(super) const fn from_bits(bits: u64) -> Self {
+        Self { untold_max: (bits >> 32) as u32, span: bits as u32 }
+    }
+
+    pub(super) const fn untold_max(self) -> u32 {
+        self.untold_max
     }
 }
 
@@ -113,7 +126,7 @@ impl Map {
             return;
         };
         let now = untold.load(Ordering::Relaxed) + by;
-        if now.abs() < grain.untold_max {
+        if now.unsigned_abs() < grain.untold_max as usize {
             untold.store(now, Ordering::Relaxed);
         } else {
             untold.store(0, Ordering::Relaxed);
@@ -151,7 +164,7 @@ impl Map {
         for _ in 0..RACES_MAX {
             let (found, to) = self.search(hand, end);
             // A span ends where its number is a multiple: a hand that was left within one goes on there.
-            let after = found.map_or(to, |frame| (frame | (grain.span - 1)) + 1);
+            let after = found.map_or(to, |frame| (frame | (grain.span as usize - 1)) + 1);
             match self.hand.compare_exchange_weak(hand, after, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => {
                     let frame = found?;
@@ -162,6 +175,21 @@ impl Map {
             }
         }
         self.search(hand, end).0.map(|frame| (frame, false))
+    }
+
+    /// The frames that `mine` will probably be next, as far as one word of the bitmap tells.
+    #[inline]
+    pub(super) fn soon(&self, mine: &Span) -> impl Iterator<Item = usize> + use<> {
+        let first = mine.next;
+        let has_more = first < mine.end && first / 64 < self.bits.len();
+        // Relaxed: V2.
+        let word = if has_more { self.word(first / 64).load(Ordering::Relaxed) } else { 0 };
+        let mut bits = word >> (first % 64);
+        std::iter::from_fn(move || {
+            let frame = (bits != 0).then(|| first + bits.trailing_zeros() as usize);
+            bits &= bits.wrapping_sub(1);
+            frame
+        })
     }
 
     /// The next frame of a span.
@@ -243,6 +271,40 @@ mod tests {
                 let is_first_of_turn = expected == 0 && turn > 0;
                 assert_eq!(map.next(FRAMES, grain, &mut span), Some((expected, is_first_of_turn)));
             }
+        }
+    }
+
+    #[test]
+    fn what_is_said_to_come_soon_comes_next() {
+        let (map, grain) = full();
+        (0..FRAMES).filter(|frame| frame % 5 != 0).for_each(|frame| assert!(map.clear(frame, grain)));
+        let mut span = Span::default();
+        assert_eq!(map.soon(&span).count(), 0, "of a span that was not taken");
+        for _ in 0..FRAMES / 5 / 10 {
+            let soon: Vec<_> = map.soon(&span).collect();
+            assert!(soon.len() < 64);
+            for frame in soon {
+                assert_eq!(map.next(FRAMES, grain, &mut span), Some((frame, false)));
+            }
+            map.next(FRAMES, grain, &mut span);
+        }
+    }
+
+    #[test]
+    fn a_span_that_ends_behind_the_last_frame_has_nothing_there() {
+        let (map, grain) = (Map::reserve(100).unwrap(), Grain::of(FRAMES));
+        map.set(99, grain);
+        let mut span = Span::default();
+        assert_eq!(map.next(100, grain, &mut span), Some((99, false)));
+        assert_eq!(map.soon(&span).count(), 0);
+        span.next = 128;
+        assert_eq!(map.soon(&span).count(), 0);
+    }
+
+    #[test]
+    fn a_grain_survives_being_a_number() {
+        for grain in [0, 1, 1000, 100_000, usize::MAX].map(Grain::of) {
+            assert_eq!(Grain::from_bits(grain.bits()), grain);
         }
     }
 

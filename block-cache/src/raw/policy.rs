@@ -57,6 +57,8 @@ pub(crate) struct Policy {
     ghost: Ghost,
     /// Frames for blocks.
     capacity: AtomicUsize,
+    /// How coarse the books are: follows the capacity.
+    grain: AtomicU64,
     /// Frames below this were used at some time.
     used: AtomicUsize,
     clock: CachePadded<Clock>,
@@ -93,6 +95,7 @@ impl Policy {
             parts: [Map::reserve(frames)?, Map::reserve(frames)?],
             ghost: Ghost::reserve(capacity_max, capacity)?,
             capacity: AtomicUsize::new(capacity),
+            grain: AtomicU64::new(Grain::of(capacity).bits()),
             used: AtomicUsize::new(0),
             clock: CachePadded::new(Clock {
                 evictions: AtomicU64::new(0),
@@ -110,6 +113,7 @@ impl Policy {
     pub(crate) fn set_capacity(&self, capacity: usize) {
         // Relaxed: V2.
         self.capacity.store(capacity, Ordering::Relaxed);
+        self.grain.store(Grain::of(capacity).bits(), Ordering::Relaxed);
         self.ghost.set_capacity(capacity);
         self.retarget(0);
     }
@@ -129,7 +133,7 @@ impl Policy {
     }
 
     fn grain(&self) -> Grain {
-        Grain::of(self.capacity.load(Ordering::Relaxed))
+        Grain::from_bits(self.grain.load(Ordering::Relaxed))
     }
 
     /// Asks the processor to fetch what is remembered of a block that will come or go in a moment.
@@ -202,6 +206,16 @@ impl Policy {
         [part, other].into_iter().find_map(|part| Some((self.next_in(part, frames, spans)?, part)))
     }
 
+    /// The frames that the owner of `spans` will probably look at next.
+    pub(crate) fn soon<'a>(
+        &self,
+        frames: &'a Frames,
+        spans: &Spans,
+    ) -> impl Iterator<Item = FrameNo> + use<'a> {
+        let part = self.part_to_walk(false);
+        self.part(part).soon(&spans[part as usize]).map(|frame| frames.number(frame))
+    }
+
     fn next_in(&self, part: Part, frames: &Frames, spans: &mut Spans) -> Option<FrameNo> {
         let used = self.used.load(Ordering::Relaxed);
         let (frame, wrapped) = self.part(part).next(used, self.grain(), &mut spans[part as usize])?;
@@ -228,14 +242,10 @@ impl Policy {
         self.forget(frame);
         self.ghost.record(hash, part, self.clock.tick.load(Ordering::Relaxed));
         tally.evicted[part as usize] += 1;
-        if tally.evicted.iter().sum::<u32>() >= self.tally_max() {
+        // Their time is a shared line, as the counts are.
+        if tally.evicted.iter().sum::<u32>() >= self.grain().untold_max() {
             self.pass_time(std::mem::take(tally));
         }
-    }
-
-    /// Evictions that a thread keeps to itself before it tells them: their time is a shared line.
-    fn tally_max(&self) -> u32 {
-        (self.capacity.load(Ordering::Relaxed) / 1024).clamp(1, 16) as u32
     }
 
     fn pass_time(&self, tally: Tally) {

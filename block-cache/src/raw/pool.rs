@@ -316,6 +316,11 @@ impl Stash {
         self.ready.pop_front()
     }
 
+    /// The frame that [`pop`](Self::pop) will give.
+    pub(crate) fn next(&self) -> Option<FrameNo> {
+        self.ready.front().copied()
+    }
+
     /// An owned frame comes back unused.
     pub(crate) fn push(&mut self, frame: FrameNo) {
         self.ready.push_front(frame);

@@ -12,3 +12,15 @@ pub(crate) fn read<T>(value: &T) {
     #[cfg(not(all(target_arch = "x86_64", not(any(tidelock_loom, tidelock_shuttle)))))]
     let _ = value;
 }
+
+/// The same for writing: no other processor has the line then.
+#[inline(always)]
+pub(crate) fn write<T>(value: &T) {
+    #[cfg(all(target_arch = "x86_64", not(any(tidelock_loom, tidelock_shuttle, miri))))]
+    // SAFETY: prefetching has no precondition; processors that do not know this one take it for a `nop`.
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) std::ptr::from_ref(value), options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(any(tidelock_loom, tidelock_shuttle, miri)))))]
+    let _ = value;
+}

@@ -1,8 +1,8 @@
 //! One hash table: buckets of a cache line, found by multiplication, probed in order.
 //!
 //! ```text
-//!   tags                              frames                                    meta
-//!  [tag tag tag tag  tag tag tag tag] [ 8 x 32-bit frame number or 0 ] [ 0 ]  [ overflow  latch  moved ]
+//!   tags                              frames                                   latch   meta
+//!  [tag tag tag tag  tag tag tag tag] [ 8 x 32-bit frame number or 0 ] [ 0 ]  [ 0/1 ] [ overflow  moved ]
 //! ```
 //!
 //! All 16-bit tags are compared at once. A tag says only "look there": the frame's own header says which block it holds, so
@@ -13,7 +13,7 @@
 //! counts it in `overflow`, and a probe goes on only where that count is not zero.
 //!
 //! - **T1** A home is below the number of buckets; a probe wraps around.
-//! - **T2** Changes of one home's entries (insert, remove, move) hold that home's latch: a bit, taken for the few dozen
+//! - **T2** Changes of one home's entries (insert, remove, move) hold that home's latch, taken for the few dozen
 //!   loads and stores of one probe, never while allocating or doing I/O. Lookups neither take nor see it. Slots
 //!   in buckets further on are claimed by compare-and-swap, since other homes' entries spill there too.
 //! - **T3** A slot's frame number is written before its tag is published and cleared after the tag is gone.
@@ -39,14 +39,10 @@ use super::{prefetch, unless};
 /// more, one in twenty of a hit.)
 pub(crate) const SLOTS: usize = 8;
 
-/// Lanes of a tag word.
-const LANES: usize = 4;
-
 // The meta word.
 const MOVED: u64 = 1;
-const LATCH: u64 = 2;
-const OVERFLOW_UNIT: u64 = 4;
-const OVERFLOW_MASK: u64 = !(MOVED | LATCH);
+const OVERFLOW_UNIT: u64 = 2;
+const OVERFLOW_MASK: u64 = !MOVED;
 
 /// Times to look at a taken latch before giving the processor away.
 const SPINS: u32 = 64;
@@ -57,6 +53,8 @@ struct Bucket {
     tags: Tags,
     /// The frames of the slots, and one more that is nobody's for ever: a search that finds no tag ends there.
     frames: [AtomicU32; SLOTS + 1],
+    /// 1 while somebody holds it. By itself, so that giving it back is a plain store.
+    latch: AtomicU32,
     meta: AtomicU64,
 }
 
@@ -69,6 +67,7 @@ unsafe impl Zeroed for Bucket {
         Self {
             tags: Tags(std::array::from_fn(|_| AtomicU64::new(0))),
             frames: std::array::from_fn(|_| AtomicU32::new(0)),
+            latch: AtomicU32::new(0),
             meta: AtomicU64::new(0),
         }
     }
@@ -190,12 +189,8 @@ impl Home<'_> {
     #[inline(always)]
     pub(crate) fn is_without(self) -> bool {
         self.bucket.tags.matches(self.hash.tag()).first_or_end() == SLOTS
-            && self.bucket.meta_afterwards() & !LATCH == 0
+            && self.bucket.meta_afterwards() == 0
     }
-}
-
-const fn lane(slot: usize) -> (usize, u32) {
-    (slot / LANES, (slot % LANES) as u32 * 16)
 }
 
 impl Table {
@@ -251,6 +246,12 @@ impl Table {
         home
     }
 
+    /// Puts the home of `hash` on its way from memory, for whoever will change it.
+    #[inline(always)]
+    pub(crate) fn fetch_home_to_change(&self, hash: Hash) {
+        prefetch::write(self.home_of(hash).bucket);
+    }
+
     /// Offers `accept` the frames that may hold `hash`, one after the other, until it takes one. The caller holds a guard.
     pub(crate) fn find<R>(&self, hash: Hash, accept: impl Fn(FrameNo) -> Option<R>) -> Probe<R> {
         // An entry may be nobody's by the time it is looked at.
@@ -286,12 +287,12 @@ impl Table {
 
     /// Takes the latch of a home. Waits for whoever holds it: a thread in the middle of one probe.
     pub(crate) fn latch(&self, home: usize) -> Latched<'_> {
-        let word = &self.bucket(home).meta;
+        let latch = &self.bucket(home).latch;
         let mut tries = 0u32;
         // Acquire: pairs with the Release of the latch's drop; this holder sees what the last one did.
         // Bound: the holder does at most one probe (T2) and waits for nobody who waits for this latch.
         let acquire = unless(cfg!(tidelock_weaken = "latch_acquire"), Ordering::Acquire);
-        while word.fetch_or(LATCH, acquire) & LATCH != 0 {
+        while latch.swap(1, acquire) != 0 {
             tries += 1;
             if tries.is_multiple_of(SPINS) || cfg!(any(tidelock_loom, tidelock_shuttle)) {
                 thread::yield_now();
@@ -420,7 +421,13 @@ impl Drop for Latched<'_> {
     fn drop(&mut self) {
         // Release: pairs with the Acquire in latch().
         let release = unless(cfg!(tidelock_weaken = "latch_release"), Ordering::Release);
-        self.table.bucket(self.home).meta.fetch_and(!LATCH, release);
+        let latch = &self.table.bucket(self.home).latch;
+        if cfg!(any(tidelock_loom, tidelock_shuttle)) {
+            // Loom lets the exchanges of whoever waits overlook a plain store for ever.
+            latch.swap(0, release);
+        } else {
+            latch.store(0, release);
+        }
     }
 }
 
@@ -437,18 +444,16 @@ fn claim_slot(bucket: &Bucket, frame: FrameNo) -> Option<usize> {
 
 /// Makes a claimed slot visible to lookups (T3).
 fn publish(bucket: &Bucket, slot: usize, tag: u16) {
-    let (word, shift) = lane(slot);
     // Relaxed: a tag says only "look there"; what is there was published by claim_slot().
-    bucket.tags.0[word].fetch_or(u64::from(tag) << shift, Ordering::Relaxed);
+    bucket.tags.set(slot, tag, Ordering::Relaxed);
 }
 
 /// Takes a slot's entry away (T3).
 fn withdraw(bucket: &Bucket, slot: usize) {
-    let (word, shift) = lane(slot);
     // Release, both: pairs with the Acquire in meta_afterwards(), whoever misses it sees why; and with claim_slot(), the slot is
     // free only after its tag is gone. A lookup that saw the tag finds a frame that refuses it, or nobody.
     let release = unless(cfg!(tidelock_weaken = "withdraw_release"), Ordering::Release);
-    bucket.tags.0[word].fetch_and(!(0xffff << shift), release);
+    bucket.tags.clear(slot, release);
     bucket.slots()[slot].store(0, release);
 }
 

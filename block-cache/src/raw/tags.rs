@@ -1,6 +1,6 @@
 //! Comparing the eight tags of a bucket with one.
 
-use tidelock_sync::atomic::AtomicU64;
+use tidelock_sync::atomic::{AtomicU64, Ordering};
 
 use super::table::SLOTS;
 
@@ -21,6 +21,24 @@ impl Tags {
         return Matches(vector::matches(self, tag));
         #[cfg(any(not(target_arch = "x86_64"), tidelock_loom, tidelock_shuttle, miri))]
         return Matches(scalar::matches(self, tag));
+    }
+
+    /// Writes the tag of `slot`, which had none. Only who owns the slot calls this.
+    #[inline(always)]
+    pub(super) fn set(&self, slot: usize, tag: u16, ordering: Ordering) {
+        #[cfg(all(target_arch = "x86_64", not(any(tidelock_loom, tidelock_shuttle, miri))))]
+        vector::store(self, slot, tag, ordering);
+        #[cfg(any(not(target_arch = "x86_64"), tidelock_loom, tidelock_shuttle, miri))]
+        scalar::set(self, slot, tag, ordering);
+    }
+
+    /// Takes the tag of `slot` away. Only who owns the slot calls this.
+    #[inline(always)]
+    pub(super) fn clear(&self, slot: usize, ordering: Ordering) {
+        #[cfg(all(target_arch = "x86_64", not(any(tidelock_loom, tidelock_shuttle, miri))))]
+        vector::store(self, slot, 0, ordering);
+        #[cfg(any(not(target_arch = "x86_64"), tidelock_loom, tidelock_shuttle, miri))]
+        scalar::clear(self, slot, ordering);
     }
 }
 
@@ -55,7 +73,9 @@ mod vector {
     use std::arch::asm;
     use std::arch::x86_64::{__m128i, _mm_cmpeq_epi16, _mm_movemask_epi8, _mm_set1_epi16};
 
-    use super::Tags;
+    use tidelock_sync::atomic::{AtomicU16, Ordering};
+
+    use super::{SLOTS, Tags};
 
     #[inline(always)]
     pub(super) fn matches(tags: &Tags, tag: u16) -> u32 {
@@ -85,6 +105,16 @@ mod vector {
         }
         loaded
     }
+
+    /// A plain store to the slot's lane, which nobody else writes. (Of a word of lanes it would be an exchange, and two of those
+    /// were a twentieth of an insertion that evicts.)
+    #[inline(always)]
+    pub(super) fn store(tags: &Tags, slot: usize, tag: u16, ordering: Ordering) {
+        assert!(slot < SLOTS, "T2: a bucket has {SLOTS} slots");
+        let lane = tags.0.as_ptr().cast::<u16>().cast_mut().wrapping_add(slot);
+        // SAFETY: inside of `tags`, as checked above, aligned, and written atomically by everyone. Read it is as in `load`.
+        unsafe { AtomicU16::from_ptr(lane) }.store(tag, ordering);
+    }
 }
 
 /// With ordinary arithmetic, four lanes at a time.
@@ -93,6 +123,9 @@ mod scalar {
     use tidelock_sync::atomic::Ordering;
 
     use super::Tags;
+
+    /// Lanes of a word.
+    const LANES: usize = 4;
 
     const LOWS: u64 = 0x7fff_7fff_7fff_7fff;
 
@@ -111,6 +144,22 @@ mod scalar {
         let lower = of_word(0) | of_word(1) << 8;
         lower | lower << 1
     }
+
+    #[inline(always)]
+    pub(super) fn set(tags: &Tags, slot: usize, tag: u16, ordering: Ordering) {
+        let (word, shift) = lane(slot);
+        tags.0[word].fetch_or(u64::from(tag) << shift, ordering);
+    }
+
+    #[inline(always)]
+    pub(super) fn clear(tags: &Tags, slot: usize, ordering: Ordering) {
+        let (word, shift) = lane(slot);
+        tags.0[word].fetch_and(!(0xffff << shift), ordering);
+    }
+
+    const fn lane(slot: usize) -> (usize, u32) {
+        (slot / LANES, (slot % LANES) as u32 * 16)
+    }
 }
 
 #[cfg(test)]
@@ -128,6 +177,24 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn all_ways_to_write_agree(changes in prop::collection::vec((0..SLOTS, any::<u16>()), 0..40)) {
+            let (tags, others) = (Tags([0, 0].map(AtomicU64::new)), Tags([0, 0].map(AtomicU64::new)));
+            let mut expected = [0; SLOTS];
+            for (slot, tag) in changes {
+                tags.clear(slot, Ordering::Release);
+                scalar::clear(&others, slot, Ordering::Release);
+                tags.set(slot, tag, Ordering::Relaxed);
+                scalar::set(&others, slot, tag, Ordering::Relaxed);
+                expected[slot] = tag;
+                for tags in [&tags, &others] {
+                    let words = [0, 1].map(|word: usize| tags.0[word].load(Ordering::Relaxed));
+                    let lane = |slot: usize| (words[slot / 4] >> (slot % 4 * 16)) as u16;
+                    prop_assert_eq!(std::array::from_fn(lane), expected);
+                }
+            }
+        }
+
         #[test]
         fn all_ways_to_compare_agree(words: [u64; 2], tag: u16, copies: u8) {
             // Random words hardly ever hold the tag: put it into some lanes.
