@@ -176,7 +176,7 @@ impl Shared {
         if self.is_closed() {
             return Err(CacheError::Closed);
         }
-        self.core.expect(image.blkno);
+        self.core.fetch_trace(image.blkno);
         let mut taken = self.take_frame(Purpose::Read)?;
         fill(taken.image_mut());
         let frame = taken.into_frame();

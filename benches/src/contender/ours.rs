@@ -131,7 +131,7 @@ impl<const KEYS: usize> Contender for Peeking<KEYS> {
 /// Guarded reads of lists that are walked in steps of `KEYS`, under a guard for each step.
 pub(super) struct Stepping<const KEYS: usize>(BlockCache);
 
-/// As long as each of these lists is.
+/// Keys to a list.
 const LIST: usize = 1024;
 
 impl<const KEYS: usize> Stepping<KEYS> {

@@ -57,7 +57,7 @@ impl Core {
     ) -> usize {
         debug_assert!(wanted.len() <= LOOKUPS_MAX);
         let (table, headers) = (self.index.current(), self.frames.headers());
-        // Where the buckets are is worked out twice: that is less than to keep it, and to read what was just written.
+        // Where a bucket lies is worked out twice: keeping the place would take more than that.
         let mut hashes = [const { MaybeUninit::<Hash>::uninit() }; LOOKUPS_MAX];
         for (hash, wanted) in hashes.iter_mut().zip(wanted) {
             table.fetch_home(*hash.write(self.hash(wanted.blkno)));

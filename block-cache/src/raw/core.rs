@@ -306,7 +306,7 @@ impl Core {
         for round in 0..ROUNDS {
             if let Some(frame) = stash.pop() {
                 // Nobody looked at it since its block left.
-                if let Some(next) = stash.next() {
+                if let Some(next) = stash.front() {
                     prefetch::write(self.header(next));
                 }
                 self.evict_ahead(&mut stash);
@@ -427,8 +427,8 @@ impl Core {
         Ok(())
     }
 
-    /// Puts on its way from memory what the policy remembers of a block that [`enter`](Self::enter) will be asked for.
-    pub(crate) fn expect(&self, blkno: BlockNo) {
+    /// Puts on its way from memory what the policy remembers of a block that is about to be entered.
+    pub(crate) fn fetch_trace(&self, blkno: BlockNo) {
         self.policy.prefetch(self.hash(blkno));
     }
 
@@ -437,7 +437,7 @@ impl Core {
         if let Some(frame) = self.pin_block(blkno) {
             return Ok(Claim::Join(frame));
         }
-        self.expect(blkno);
+        self.fetch_trace(blkno);
         let frame = self.take_frame(Purpose::Read)?;
         // Two pins: the reader's and the fill's.
         let pins = if cfg!(tidelock_weaken = "fill_unpinned") { 1 } else { 2 };

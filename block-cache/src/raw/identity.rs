@@ -163,7 +163,7 @@ mod vector {
         if are_same(first, but_heat) { Identity::Cooler } else { Identity::Other }
     }
 
-    /// In which bits [the halves](load) differ from `first` and `second`: to compare while loading are two instructions fewer.
+    /// In which bits [the halves](load) differ from `first` and `second`: comparing while loading takes two instructions fewer.
     #[inline(always)]
     fn differences(header: &FrameHeader, mut first: __m128i, mut second: __m128i) -> [__m128i; 2] {
         // SAFETY: as in `load`; a header is aligned to more than 16 bytes.

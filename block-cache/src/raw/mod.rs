@@ -7,7 +7,7 @@
 //! | `arena`, `region`, `mapping`, `pages` | the memory behind them | |
 //! | `epoch`, `pin` | guards, grace periods, pins in slots | E1 to E3 |
 //! | `table`, `tags`, `index` | which frame holds which block | T1 to T7 |
-//! | `policy`, `ghost` | which block to give up | V1, V2 |
+//! | `policy`, `ghost`, `cells` | which block to give up | V1, V2 |
 //! | `evict` | the hands, and what they do to frames they meet | |
 //! | `pool`, `limbo` | frames that hold no block | M1 to M3 |
 //! | `orphans` | the last pins, and a cache whose last handle is gone | B8 |
@@ -16,6 +16,7 @@
 
 mod arena;
 pub(crate) mod batch;
+mod cells;
 pub(crate) mod core;
 pub(crate) mod epoch;
 pub(crate) mod evict;

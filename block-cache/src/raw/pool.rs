@@ -316,8 +316,8 @@ impl Stash {
         self.ready.pop_front()
     }
 
-    /// The frame that [`pop`](Self::pop) will give.
-    pub(crate) fn next(&self) -> Option<FrameNo> {
+    /// The frame that [`pop`](Self::pop) will give next.
+    pub(crate) fn front(&self) -> Option<FrameNo> {
         self.ready.front().copied()
     }
 
